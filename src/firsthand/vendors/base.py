@@ -1,0 +1,121 @@
+"""What a vendor is: a declaration and two pure functions.
+
+`build` turns events into requests and `judge` reads the vendor's answer. Neither knows a clock, chance, a
+store or the network: the same inputs give the same bytes, which is what makes a replay exact. Everything
+else (queues, retries, redirects, rate limits, recording) is done for every vendor alike by `firsthand.deliver`.
+
+To add a vendor, make a folder with a `VENDOR` in it and name it in the entry point group `firsthand.vendors`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Literal, TypeVar
+
+import msgspec
+
+from firsthand.consent.decision import Decision
+from firsthand.event import Event
+
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of the visitor beyond the event: vendor ids by flat name (`criteo_gum_id`)."""
+
+    vendor_ids: dict[str, str] = {}
+
+
+class Input(msgspec.Struct, frozen=True):
+    """Everything `build` may look at for one event."""
+
+    event: Event
+    name: str
+    """The canonical name (`firsthand.event.canonical_name`), a key of the vendor's `events` table."""
+    identity: Identity
+    consent: Decision
+    """`allow` or `anonymise`: nothing else reaches `build`."""
+
+
+class Setup(msgspec.Struct, Generic[S], frozen=True):
+    """An integration as `build` and `judge` see it: the vendor's settings and whole URLs by endpoint name."""
+
+    settings: S
+    endpoints: dict[str, str]
+
+
+class Request(msgspec.Struct, frozen=True):
+    """One HTTP request to send."""
+
+    method: Literal["GET", "POST"]
+    url: str
+    headers: dict[str, str] = {}
+    body: bytes | None = None
+    items: tuple[int, ...] = (0,)
+    """Which of the inputs given to `build` this request carries, by index."""
+    max_uncertain: int | None = None
+    """How many tries may end with an unknown outcome (a time-out after the body was sent) before we give up,
+    for events that the vendor would count twice. None: no limit of its own."""
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What the vendor answered. Header names are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What an answer means for one event.
+
+    - `accepted`: the vendor said yes; `certainty` says how sure that is
+    - `rejected`: the vendor said no for good: dead, with `code`
+    - `ambiguous`: the answer is no answer (empty, HTML): tried twice in all, then dead `vendor_ambiguous`
+    - `retry`: may work later
+    """
+
+    kind: Literal["accepted", "rejected", "ambiguous", "retry"]
+    certainty: Literal["accepted", "accepted_with_warnings", "unverifiable"] | None = None
+    code: str = "vendor_rejected"
+    message: str | None = None
+
+
+ACCEPTED = Verdict("accepted", "accepted")
+UNVERIFIABLE = Verdict("accepted", "unverifiable")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vendor(Generic[S]):
+    """A kind of integration, as the catalogue shows it and delivery runs it."""
+
+    key: str
+    name: str
+    category: str
+    documentation: str
+    """Where the vendor documents this interface, and the version or date it was built from."""
+    version: str
+    """Version of this module; recorded with each delivery so that a replay is known to be exact."""
+    settings: type[S]
+    events: Mapping[str, str | None]
+    """Canonical event name → the vendor's event, or None where the vendor has no counterpart."""
+    build: Callable[[Setup[S], Sequence[Input]], list[Request]]
+    """Requests for these events. Raises `Filtered` or `Dead` when an event can't be sent (with `batch` 1)."""
+    judge: Callable[[Setup[S], Request, Answer], list[Verdict] | None]
+    """A verdict for each of `request.items`, in that order; None leaves it to the HTTP status."""
+    endpoints: Callable[[S, str | None], dict[str, str]]
+    """Whole URLs by endpoint name: the vendor's own, or under the emulator's base URL when one is given."""
+    hosts: tuple[str, ...] = ()
+    """Hosts a redirect may lead to, such as `*.criteo.com`. Redirects elsewhere are refused."""
+    batch: int = 1
+    """How many events one call of `build` may be given."""
+    max_age: Callable[[S, Event], float | None] = field(default=lambda settings, event: None)
+    """Seconds after which an event is too old to send, or None."""
+    tcf_vendor_id: int | None = None
+    advertising: bool = True
+    id_name: str | None = None
+    """The name under `context.ids` of the vendor's id for a visitor, such as `criteo_gum_id`."""
+    id_caller: Callable[[S], str] | None = None
+    """Whom that id belongs to when the vendor salts ids per caller, such as the mapping key."""
+
+
+AnyVendor = Vendor[Any]
