@@ -88,8 +88,7 @@ def canonical_name(event: Event, home_urls: frozenset[str] = frozenset()) -> str
 
 def format_time(ms: int) -> str:
     """Milliseconds since 1970 as `2026-11-22T10:15:00.000Z`."""
-    seconds, rest = divmod(ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def parse_time(text: str) -> int:

@@ -1,0 +1,11 @@
+"""What the gateway is set up to do: sources, integrations with their revisions, and the replays asked for.
+
+Kept in `state.db` in the data folder. Importing this package imports SQLAlchemy, which takes a while: commands that
+don't need it import it where they do.
+"""
+
+from firsthand.state.changes import Change
+from firsthand.state.database import StateError
+from firsthand.state.store import Live, Replay, ReplayState, State
+
+__all__ = ["Change", "Live", "Replay", "ReplayState", "State", "StateError"]

@@ -1,0 +1,222 @@
+"""The commands. Each is thin: it reads what it was given, calls the part that does the work, and prints."""
+
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from firsthand.settings import Settings
+
+app = typer.Typer(
+    name="firsthand",
+    help="A self-hosted event gateway: keeps a shop's events and hands them, server to server, to its vendors.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+)
+
+FAILED, USAGE = 1, 2
+DataOption = Annotated[
+    Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def main() -> None:
+    """The entry point. Known errors end in one clear message and exit code 1, never in a traceback."""
+    from firsthand.config import ConfigError
+    from firsthand.replays import Unusable
+    from firsthand.vendors import VendorError
+
+    try:
+        app()
+    except (ConfigError, VendorError, FileNotFoundError, Unusable) as error:
+        fail(str(error))
+    except BrokenPipeError:  # the reader of our output (head, less) has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except Exception as error:
+        if type(error).__name__ not in ("StateError", "BusyError"):
+            raise
+        fail(str(error))
+
+
+def fail(message: str) -> None:
+    print(f"firsthand: {message}", file=sys.stderr)
+    raise SystemExit(FAILED)
+
+
+def settings_with(data: Path | None) -> Settings:
+    import msgspec
+
+    settings = Settings.from_env()
+    return msgspec.structs.replace(settings, data=data) if data else settings
+
+
+@app.command(epilog="Example: firsthand serve --config firsthand.yaml")
+def serve(
+    config: Annotated[
+        Path | None,
+        typer.Option(help="Apply this file at start. [default: ./firsthand.yaml where there is one]"),
+    ] = None,
+    data: DataOption = None,
+    roles: Annotated[str, typer.Option(help="Which parts to run, by comma: collect, deliver.")] = "collect,deliver",
+) -> None:
+    """Run the gateway."""
+    from firsthand import logging, supervise
+    from firsthand.config import example, load
+    from firsthand.state import State
+
+    chosen = [role.strip() for role in roles.split(",") if role.strip()]
+    unknown = sorted(set(chosen) - set(supervise.ROLES))
+    if unknown or not chosen:
+        raise typer.BadParameter(f"roles are {', '.join(supervise.ROLES)}", param_hint="--roles")
+    logging.set_up()
+    settings = settings_with(data)
+    supervised = os.environ.get("FIRSTHAND_SUPERVISED") == str(os.getppid())
+    if not supervised:
+        if config is None and Path("firsthand.yaml").exists():
+            config = Path("firsthand.yaml")
+        state = State.open(settings.data, migrate=True)
+        if config is not None:
+            changes = state.apply(load(config))
+            for change in changes:
+                if change.kind != "unchanged":
+                    print(f"{change.kind} {change.what}{': ' if change.detail else ''}{change.detail or ''}", file=sys.stderr)
+        if not state.sources():
+            example = Path("firsthand.example.yaml")
+            if not example.exists():
+                example.write_text(example())
+            fail(f"there are no sources yet. Begin with the sample in {example}: serve --config {example}")
+    if supervised or len(chosen) == 1:
+        for role in chosen:
+            supervise.run_role(role, settings)
+        return
+
+    def command(role: str) -> list[str]:
+        return [sys.executable, "-m", "firsthand", "serve", "--roles", role, "--data", str(settings.data)]
+
+    raise SystemExit(supervise.Supervisor(chosen, command, os.environ).run())
+
+
+@app.command(epilog="Example: firsthand emulate --port 9090")
+def emulate(
+    port: Annotated[int, typer.Option(help="The port of all emulators.", min=0, max=65535)] = 9090,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    faults: Annotated[
+        Path | None, typer.Option(help='Faults to begin with, as JSON: {"criteo-s2s": {"kind": "status_500", "rate": 0.1}}')
+    ] = None,
+) -> None:
+    """Run the vendors' emulators: strict, with the vendors' quirks, and faults on demand."""
+    from firsthand.emulators import server
+
+    wanted: Any = None
+    if faults is not None:
+        try:
+            wanted = json.loads(faults.read_text())
+        except ValueError as error:
+            fail(f"{faults} is not JSON: {error}")
+    try:
+        server.run(port, host, wanted)
+    except ValueError as error:
+        fail(str(error))
+
+
+@app.command(epilog="Example: firsthand trace 0192f3c1-…-8a4d")
+def trace(
+    message_id: Annotated[str, typer.Argument(help="The messageId of the event.")],
+    source: Annotated[str | None, typer.Option(help="The source that sent it, where several used the same id.")] = None,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Everything that happened to one event, at every integration, with reasons."""
+    from firsthand.eventlog.sqlite import SqliteLogReader
+    from firsthand.ledger.reader import LedgerReader
+    from firsthand.ledger.trace import trace as find
+    from firsthand.terminal.trace import show
+
+    settings = settings_with(data)
+    log, ledger = SqliteLogReader(settings.data), LedgerReader(settings.data)
+    found = find(message_id, [source] if source else log.sources(), log, ledger)
+    if not found:
+        fail(
+            f"no event with the message id {message_id!r} is kept here. Was it acknowledged (HTTP 200), by this gateway"
+            " (--data), and within log.max_age?"
+        )
+    if as_json:
+        print_json(found[0] if len(found) == 1 or source else found[0] | {"also_from": [t["source"] for t in found[1:]]})
+        return
+    for one in found:
+        show(one)
+
+
+@app.command(epilog="Example: firsthand status --json | jq '.integrations[] | select(.balanced | not)'")
+def status(
+    data: DataOption = None,
+    recount: Annotated[bool, typer.Option(help="Also count every row of the ledger again; takes long.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Counts that balance, lag, retries, dead letters. Exit code 1 when something does not balance."""
+    from firsthand.status import status as read
+    from firsthand.terminal.status import show
+
+    settings = settings_with(data)
+    found = asyncio.run(read(settings.data, recount))
+    if as_json:
+        print_json(found)
+    else:
+        show(found)
+    if not all(integration["balanced"] for integration in found["integrations"]):
+        raise SystemExit(FAILED)
+
+
+@app.command(
+    epilog="Example: firsthand replay --integration criteo --state dead --reason vendor_rejected --from 2026-11-21 --dry-run"
+)
+def replay(
+    integration: Annotated[str, typer.Option(help="The key of the integration.")],
+    since: Annotated[str | None, typer.Option("--from", help="Events received at or after this time (ISO 8601).")] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Events received before this time.")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="dead, filtered or delivered. [default: dead and filtered]")
+    ] = None,
+    reason: Annotated[str | None, typer.Option(help="Only deliveries with this reason code.")] = None,
+    message_id: Annotated[str | None, typer.Option(help="Only this event.")] = None,
+    resend: Annotated[bool, typer.Option(help="Also what was delivered: the vendor gets it twice.")] = False,
+    rate: Annotated[float, typer.Option(help="Events a second.", min=0.1)] = 100.0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent again.")] = False,
+    data: DataOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Send past events again; what was delivered is left alone unless told so."""
+    from firsthand.replays import Unusable, dry_run as count, request, wanted_deliveries, watch
+
+    settings = settings_with(data)
+    try:
+        wanted = wanted_deliveries(state, reason, since, until, message_id, resend)
+    except Unusable as error:
+        raise typer.BadParameter(str(error)) from None
+    found = asyncio.run(count(settings.data, integration, wanted))
+    if dry_run or not found["matched"]:
+        print_json(found) if as_json else print_replay(found)
+        return
+    id = request(settings.data, integration, wanted, rate)
+    result = watch(settings.data, id, found["matched"], show=not as_json)
+    if as_json:
+        print_json(result)
+
+
+def print_replay(found: dict[str, Any]) -> None:
+    print(f"{found['matched']} deliveries would be sent again")
+    for what, count in found["by_reason"].items():
+        print(f"  {count:>8}  {what}")
+    if found["gone"]:
+        print(f"  {found['gone']:>8}  cannot: the event is kept nowhere any more")
+
+
+def print_json(value: Any) -> None:
+    print(json.dumps(value, ensure_ascii=False, indent=2))

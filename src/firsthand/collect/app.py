@@ -1,0 +1,251 @@
+"""The collector: HTTP in, durable events out.
+
+A plain ASGI application. A request names its source by write key, its events are parsed and completed, and the
+answer waits until the event log has them on disk. It knows no vendor.
+"""
+
+import base64
+import binascii
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+import msgspec
+import structlog
+
+from firsthand.collect.faults import Fault
+from firsthand.collect.parse import (
+    NOBODY,
+    REQUEST_BYTES,
+    TYPES,
+    Connection,
+    Wire,
+    complete,
+    decompress,
+    parse_batch,
+    parse_wire,
+    peek_message_id,
+    rejection,
+    request_too_large,
+)
+from firsthand.config import Source
+from firsthand.event import Event, format_time
+from firsthand.eventlog.base import LogUnavailable, LogWriter, Record, visitor_hash
+from firsthand.ratelimit import TokenBucket
+
+log = structlog.get_logger()
+
+Scope = Mapping[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Headers = dict[bytes, bytes]
+Answer = tuple[int, bytes, list[tuple[bytes, bytes]]]
+
+SUCCESS = b'{"success":true}'
+BATCHES = frozenset({"/v1/batch", "/v1/import"})
+SINGLES = {f"/v1/{type}": type for type in TYPES}
+HEALTH = frozenset({"/healthz", "/readyz"})
+_encode = msgspec.json.Encoder().encode
+
+
+class Collector:
+    """The ASGI application.
+
+    `sources` are the configured sources, `event_log` takes the events, `clock` is seconds since 1970.
+    """
+
+    def __init__(
+        self, sources: Sequence[Source], event_log: LogWriter, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._log = event_log
+        self._clock = clock
+        self._by_key = {source.write_key: source for source in sources}
+        self._by_header: dict[bytes, Source] = {}
+        self._limits = {s.key: TokenBucket(s.rate_per_second, time.monotonic) for s in sources if s.rate_per_second}
+        self._open = any(not source.origins for source in sources)
+        self._origins = frozenset(origin for source in sources for origin in source.origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        headers: Headers = dict(scope["headers"])
+        try:
+            status, body, extra = await self._route(scope, headers, receive)
+        except Fault as fault:
+            status, body, extra = fault.status, _encode({"success": False, "error": fault.as_json()}), []
+            if fault.retry_after:
+                extra = [(b"retry-after", b"%d" % fault.retry_after)]
+            elif fault.status in (401, 413):
+                # What is left of the body is not read: nobody may keep us busy with what we refused.
+                extra = [(b"connection", b"close")]
+        except LogUnavailable as unavailable:
+            full = Fault(503, "unavailable", f"{unavailable}: send it again later")
+            status, body = 503, _encode({"success": False, "error": full.as_json()})
+            extra = [(b"retry-after", b"%d" % unavailable.retry_after)]
+        except Exception as error:
+            log.error("collector failed", path=scope["path"], error=type(error).__name__, exc_info=error)
+            ours = Fault(500, "internal_error", "an error of ours: nothing was kept, send it again")
+            status, body, extra = 500, _encode({"success": False, "error": ours.as_json()}), []
+        origin = headers.get(b"origin")
+        if origin is not None and (self._open or origin.decode("latin-1") in self._origins):
+            extra = [*extra, (b"access-control-allow-origin", origin), (b"vary", b"Origin")]
+        start = {
+            "type": "http.response.start",
+            "status": status,
+            "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *extra],
+        }
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
+
+    async def _route(self, scope: Scope, headers: Headers, receive: Receive) -> Answer:
+        path, method = scope["path"], scope["method"]
+        if path in HEALTH and method in ("GET", "HEAD"):
+            if path == "/readyz" and self._log.full:
+                raise LogUnavailable("the event log takes no events", retry_after=5)
+            return 200, b'{"status":"ok"}', []
+        type = SINGLES.get(path)
+        if type is None and path not in BATCHES:
+            raise Fault(404, "not_found", f"there is no {path[:80]} here; events go to /v1/track, /v1/batch, …")
+        if method == "OPTIONS":
+            return 204, b"", _preflight(headers)
+        if method != "POST":
+            raise Fault(405, "method_not_allowed", f"{path} takes POST")
+        # A key in the headers is checked before the body is read.
+        source = self._source_of(headers)
+        body = decompress(await _read(headers, receive), headers.get(b"content-encoding", b"").decode("latin-1").lower())
+        connection = _visitor_connection(scope, headers)
+        if type is not None:
+            return await self._single(source, type, body, headers, connection)
+        return await self._batch(source, body, headers, connection)
+
+    async def _single(
+        self, source: Source | None, type: str, body: bytes, headers: Headers, connection: Connection
+    ) -> Answer:
+        try:
+            wire = parse_wire(body)
+            source = self._check(source, wire.write_key, headers, 1)
+            now_ms = int(self._clock() * 1000)
+            event = complete(
+                wire, type=type, now_ms=now_ms, received_at=format_time(now_ms), connection=connection
+            )
+        except Fault:
+            if source is not None:
+                self._log.refused(source.key)
+            raise
+        await self._log.append([_record(source.key, event, now_ms)])
+        return 200, SUCCESS, []
+
+    async def _batch(self, source: Source | None, body: bytes, headers: Headers, connection: Connection) -> Answer:
+        batch = parse_batch(body)
+        source = self._check(source, batch.write_key, headers, len(batch.batch))
+        now_ms = int(self._clock() * 1000)
+        received_at = format_time(now_ms)
+        records: list[Record] = []
+        rejected: list[dict[str, object]] = []
+        for index, raw in enumerate(batch.batch):
+            wire: Wire | None = None
+            try:
+                path = f"$.batch[{index}]"
+                wire = parse_wire(raw, path)
+                event = complete(
+                    wire, path=path, now_ms=now_ms, received_at=received_at, batch=batch, connection=connection
+                )
+                records.append(_record(source.key, event, now_ms))
+            except Fault as fault:
+                rejected.append(rejection(index, wire.message_id if wire else peek_message_id(raw), fault))
+                self._log.refused(source.key)
+        if records:
+            await self._log.append(records)
+        answer: dict[str, object] = {"success": True, "accepted": len(records), "rejected": rejected}
+        if rejected and not records:
+            first = rejected[0]
+            answer["success"] = False
+            answer["error"] = {key: first[key] for key in ("code", "message", "path")}
+            return 400, _encode(answer), []
+        return 200, _encode(answer), []
+
+    def _source_of(self, headers: Headers) -> Source | None:
+        """The source named by the Authorization header; None without one, a fault for a wrong one."""
+        header = headers.get(b"authorization")
+        if header is None:
+            return None
+        known = self._by_header.get(header)
+        if known is not None:
+            return known
+        scheme, _, value = header.decode("latin-1").partition(" ")
+        key = value.strip()
+        if scheme.lower() == "basic":
+            try:
+                key = base64.b64decode(key, validate=True).decode("utf-8").partition(":")[0]
+            except (binascii.Error, ValueError):
+                raise Fault(401, "invalid_write_key", "the Basic authorization cannot be decoded") from None
+        elif scheme.lower() != "bearer":
+            raise Fault(401, "invalid_write_key", "send the write key by Basic or Bearer authorization")
+        source = self._by_key.get(key)
+        if source is None:
+            raise Fault(401, "invalid_write_key", "no source has this write key: check `sources` in firsthand.yaml")
+        self._by_header[header] = source
+        return source
+
+    def _check(self, source: Source | None, write_key: str | None, headers: Headers, events: int) -> Source:
+        """The source of a request, once its body has been seen; its origins and its rate are held to."""
+        if source is None:
+            if not write_key:
+                raise Fault(401, "missing_write_key", "send the write key by Basic or Bearer authorization, or as writeKey")
+            source = self._by_key.get(write_key)
+            if source is None:
+                raise Fault(401, "invalid_write_key", "no source has this write key: check `sources` in firsthand.yaml")
+        origin = headers.get(b"origin")
+        if origin is not None and source.origins and origin.decode("latin-1") not in source.origins:
+            said = origin.decode("latin-1")[:80]
+            raise Fault(403, "origin_not_allowed", f"{said} is not among the origins of source {source.key}")
+        bucket = self._limits.get(source.key)
+        if bucket is not None and (pause := bucket.take(events)):
+            message = f"source {source.key} may send {source.rate_per_second:g} events a second"
+            raise Fault(429, "rate_limited", message, retry_after=max(1, round(pause)))
+        return source
+
+
+def _record(source: str, event: Event, received_ms: int) -> Record:
+    visitor = event.anonymous_id or event.user_id or ""
+    return Record(source, event.message_id, visitor_hash(source, visitor), received_ms, _encode(event))
+
+
+def _visitor_connection(scope: Scope, headers: Headers) -> Connection:
+    """A browser names its origin, a server does not; a server's own address is never the visitor's."""
+    if b"origin" not in headers:
+        return NOBODY
+    client = scope.get("client")
+    agent = headers.get(b"user-agent")
+    return Connection(client[0] if client else None, agent.decode("latin-1") if agent else None)
+
+
+def _preflight(headers: Headers) -> list[tuple[bytes, bytes]]:
+    return [
+        (b"access-control-allow-methods", b"POST, OPTIONS"),
+        (b"access-control-allow-headers", headers.get(b"access-control-request-headers", b"authorization, content-type")),
+        (b"access-control-max-age", b"86400"),
+    ]
+
+
+async def _read(headers: Headers, receive: Receive) -> bytes:
+    """The whole body, refused as soon as it is known to be too large."""
+    length = headers.get(b"content-length", b"0")
+    if length.isdigit() and int(length) > REQUEST_BYTES:
+        raise request_too_large()
+    message = await receive()
+    body: bytes = message.get("body", b"")
+    if not message.get("more_body", False):
+        if message["type"] == "http.disconnect":
+            raise Fault(400, "incomplete_body", "the connection ended before the body did")
+        return body
+    parts, size = [body], len(body)
+    while message.get("more_body", False):
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Fault(400, "incomplete_body", "the connection ended before the body did")
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > REQUEST_BYTES:
+            raise request_too_large()
+    return b"".join(parts)

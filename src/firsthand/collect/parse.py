@@ -1,0 +1,270 @@
+"""Bytes from a client → canonical events, or a `Fault` that says what is wrong and where.
+
+An item of a batch stands alone: it is decoded, checked and refused by itself.
+"""
+
+import json
+import re
+import zlib
+from typing import Any, cast, get_args
+
+import msgspec
+import uuid_utils
+
+from firsthand.collect.faults import Fault
+from firsthand.event import Event, EventType, format_time, parse_time
+
+REQUEST_BYTES = 500 << 10
+EVENT_BYTES = 32 << 10
+BATCH_EVENTS = 500
+MAX_DEPTH = 64
+MAX_ID_LENGTH = 512
+CLOCK_TOLERANCE_MS = 60_000
+TYPES: frozenset[str] = frozenset(get_args(EventType))
+
+Id = str | int | None
+
+
+class Wire(msgspec.Struct, rename="camel"):
+    """An event as clients send it: everything may be absent or null, ids may be numbers."""
+
+    type: str | None = None
+    message_id: Id = None
+    event: str | None = None
+    name: str | None = None
+    category: str | None = None
+    anonymous_id: Id = None
+    user_id: Id = None
+    previous_id: Id = None
+    group_id: Id = None
+    properties: dict[str, Any] | None = None
+    traits: dict[str, Any] | None = None
+    context: dict[str, Any] | None = None
+    integrations: dict[str, Any] | None = None
+    timestamp: str | None = None
+    sent_at: str | None = None
+    write_key: str | None = None
+
+
+class Batch(msgspec.Struct, rename="camel"):
+    """The body of `/v1/batch`. `context` and `integrations` hold for every item that does not say otherwise."""
+
+    batch: list[msgspec.Raw]
+    sent_at: str | None = None
+    write_key: str | None = None
+    context: dict[str, Any] | None = None
+    integrations: dict[str, Any] | None = None
+
+
+class Connection(msgspec.Struct, frozen=True):
+    """What the connection itself says of the visitor; None for a server's own connection."""
+
+    ip: str | None = None
+    user_agent: str | None = None
+
+
+NOBODY = Connection()
+_wire = msgspec.json.Decoder(Wire)
+_batch = msgspec.json.Decoder(Batch)
+
+
+def decompress(body: bytes, encoding: str) -> bytes:
+    """The body as the client wrote it. Never makes more than REQUEST_BYTES of it."""
+    if encoding in ("", "identity"):
+        return body
+    if encoding != "gzip":
+        raise Fault(415, "unsupported_encoding", f"Content-Encoding {encoding!r} is not supported: send gzip or none")
+    unzip = zlib.decompressobj(31)
+    try:
+        plain = unzip.decompress(body, REQUEST_BYTES + 1)
+    except zlib.error:
+        raise Fault(400, "malformed_gzip", "the body says it is gzip but cannot be unpacked") from None
+    if len(plain) > REQUEST_BYTES:
+        raise request_too_large()
+    if not unzip.eof:
+        raise Fault(400, "malformed_gzip", "the gzip body ends too early")
+    return plain
+
+
+def request_too_large() -> Fault:
+    return Fault(413, "request_too_large", f"a request may have {REQUEST_BYTES} bytes: send smaller batches")
+
+
+def parse_wire(raw: bytes | msgspec.Raw, path: str = "$") -> Wire:
+    """One event from JSON. `path` is where the event stands in the body."""
+    size = len(raw) if isinstance(raw, bytes) else len(memoryview(raw))
+    if size > EVENT_BYTES:
+        raise Fault(413, "event_too_large", f"an event may have {EVENT_BYTES} bytes, this one has {size}", path)
+    data = bytes(raw)
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+        raise Fault(400, "too_deep", f"an event may nest {MAX_DEPTH} levels deep", path)
+    return cast(Wire, _decode(_wire, data, path))
+
+
+def parse_batch(body: bytes) -> Batch:
+    """The envelope of a batch; its items are still raw."""
+    try:
+        batch = cast(Batch, _decode(_batch, body, "$"))
+    except Fault as fault:
+        batch = _parse_leniently(body, fault)
+    if len(batch.batch) > BATCH_EVENTS:
+        message = f"a batch may have {BATCH_EVENTS} events, this one has {len(batch.batch)}: send smaller batches"
+        raise Fault(400, "batch_too_long", message, "$.batch")
+    return batch
+
+
+def _parse_leniently(body: bytes, fault: Fault) -> Batch:
+    """One broken string (a lone surrogate, say) must not cost the other items: read around it."""
+    try:
+        loose = json.loads(body.decode("utf-8", "surrogateescape"))
+        loose["batch"] = [msgspec.Raw(json.dumps(item).encode()) for item in loose["batch"]]
+        return msgspec.convert(loose, Batch)
+    except (ValueError, TypeError, KeyError, RecursionError):
+        raise fault from None
+
+
+def complete(
+    wire: Wire,
+    *,
+    type: str | None = None,
+    path: str = "$",
+    now_ms: int,
+    received_at: str,
+    batch: Batch | None = None,
+    connection: Connection = NOBODY,
+) -> Event:
+    """Check an event and fill in what the client left out. Raises Fault."""
+    kind = type or wire.type
+    if kind is None or kind not in TYPES:
+        said = f"it says {wire.type!r}" if wire.type else "it has none"
+        raise Fault(400, "invalid_type", f"an event's type is one of {', '.join(sorted(TYPES))}; {said}", f"{path}.type")
+    event = Event(
+        type=cast(EventType, kind),
+        message_id=_id(wire.message_id, f"{path}.messageId") or str(uuid_utils.uuid7()),
+        event=wire.event,
+        name=wire.name,
+        category=wire.category,
+        anonymous_id=_id(wire.anonymous_id, f"{path}.anonymousId"),
+        user_id=_id(wire.user_id, f"{path}.userId"),
+        previous_id=_id(wire.previous_id, f"{path}.previousId"),
+        group_id=_id(wire.group_id, f"{path}.groupId"),
+        properties=wire.properties or {},
+        traits=wire.traits or {},
+        context=wire.context or {},
+        integrations=wire.integrations or {},
+        received_at=received_at,
+    )
+    _require(event, path)
+    _set_times(event, wire, batch.sent_at if batch else None, now_ms, path)
+    if batch is not None and (batch.context or batch.integrations):
+        event.context = {**(batch.context or {}), **event.context}
+        event.integrations = {**(batch.integrations or {}), **event.integrations}
+    if connection.ip is not None:
+        event.context.setdefault("ip", connection.ip)
+    if connection.user_agent is not None:
+        event.context.setdefault("userAgent", connection.user_agent)
+    return event
+
+
+def _require(event: Event, path: str) -> None:
+    """What the Segment spec requires of each type of call."""
+    if event.type == "track" and not event.event:
+        raise Fault(400, "field_missing", "a track call needs the name of the event", f"{path}.event")
+    if event.type == "group" and not event.group_id:
+        raise Fault(400, "field_missing", "a group call needs a groupId", f"{path}.groupId")
+    if event.type == "alias" and not (event.previous_id and event.user_id):
+        missing = "userId" if event.previous_id else "previousId"
+        raise Fault(400, "field_missing", "an alias call needs a previousId and a userId", f"{path}.{missing}")
+    if not event.anonymous_id and not event.user_id:
+        raise Fault(400, "field_missing", "an event needs an anonymousId or a userId", f"{path}.anonymousId")
+
+
+def _set_times(event: Event, wire: Wire, batch_sent_at: str | None, now_ms: int, path: str) -> None:
+    """`timestamp` in UTC, moved by the error of the client's clock when that is over a minute."""
+    sent_at = wire.sent_at or batch_sent_at
+    skew = 0
+    if sent_at:
+        event.sent_at = sent_at
+        skew = now_ms - _time(sent_at, f"{path}.sentAt" if wire.sent_at else "$.sentAt")
+        if abs(skew) <= CLOCK_TOLERANCE_MS:
+            skew = 0
+    if not wire.timestamp:
+        event.timestamp = event.received_at
+        return
+    at = _time(wire.timestamp, f"{path}.timestamp")
+    try:
+        event.timestamp = format_time(at + skew)
+    except (ValueError, OverflowError):
+        raise _bad_time(wire.timestamp, f"{path}.timestamp") from None
+    if skew:
+        event.original_timestamp = wire.timestamp
+
+
+def _time(text: str, path: str) -> int:
+    try:
+        return parse_time(text)
+    except (ValueError, OverflowError):
+        raise _bad_time(text, path) from None
+
+
+def _bad_time(text: str, path: str) -> Fault:
+    return Fault(400, "invalid_timestamp", f"{text[:40]!r} is not an ISO 8601 time such as 2026-11-22T10:15:00Z", path)
+
+
+def _id(value: Id, path: str) -> str | None:
+    if value is None or value == "":
+        return None
+    text = value if isinstance(value, str) else str(value)
+    if len(text) > MAX_ID_LENGTH:
+        raise Fault(400, "field_invalid", f"an id may have {MAX_ID_LENGTH} characters", path)
+    return text
+
+
+def _decode(decoder: msgspec.json.Decoder[Any], data: bytes, path: str) -> object:
+    try:
+        return decoder.decode(data)
+    except msgspec.ValidationError as error:
+        message, _, where = str(error).partition(" - at `$")
+        raise Fault(400, "field_invalid", message, path + where.rstrip("`")) from None
+    except UnicodeDecodeError:
+        raise Fault(400, "malformed_json", "the text is not valid UTF-8", path) from None
+    except msgspec.DecodeError as error:
+        raise Fault(400, "malformed_json", _why(data, str(error)), path) from None
+    except RecursionError:
+        raise Fault(400, "too_deep", f"an event may nest {MAX_DEPTH} levels deep", path) from None
+
+
+def _why(data: bytes, message: str) -> str:
+    if re.search(rb"\\u[dD][89a-fA-F]", data) and "truncated" in message:
+        return "the text has half of a surrogate pair (\\ud800 to \\udfff), which is no character"
+    return message
+
+
+def _depth(data: bytes) -> int:
+    """How deep the arrays and objects nest; strings are passed over."""
+    depth = deepest = 0
+    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', data):
+        first = token[0][:1]
+        if first in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif first in b"]}":
+            depth -= 1
+    return deepest
+
+
+def rejection(index: int, message_id: Id, fault: Fault) -> dict[str, object]:
+    """One entry of a batch answer's `rejected`."""
+    return {"index": index, "messageId": message_id, "code": fault.code, "path": fault.path, "message": fault.message}
+
+
+class _Peek(msgspec.Struct, rename="camel"):
+    message_id: str | None = None
+
+
+def peek_message_id(raw: msgspec.Raw) -> str | None:
+    """The message id of an item that could not be decoded, if it can be found all the same."""
+    try:
+        return msgspec.json.decode(raw, type=_Peek).message_id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

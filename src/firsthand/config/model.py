@@ -1,0 +1,135 @@
+"""The shape of `firsthand.yaml`, as types. What a field means to the user stands in `example.yaml` and the docs."""
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from firsthand.config.values import Duration, EndpointUrl, Network, Origin, PageUrl, Size, Slug, WriteKey
+
+Rate = Annotated[float, Meta(gt=0)]
+"""Per second."""
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+
+
+class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    pass
+
+
+class Source(_Part, frozen=True):
+    """Where events come from: one site, app or back end."""
+
+    key: Slug
+    write_key: WriteKey
+    name: str = ""
+    """For people; the key where none is given."""
+    origins: tuple[Origin, ...] = ()
+    """The web origins that may send. Empty: any."""
+    home_urls: tuple[PageUrl, ...] = ()
+    """Pages that count as the home page besides "/"."""
+    rate_per_second: Rate | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            msgspec.structs.force_setattr(self, "name", self.key)
+
+    def __repr__(self) -> str:
+        return f"Source(key={self.key!r}, name={self.name!r}, write_key='***', origins={self.origins!r})"
+
+
+class Consent(_Part, frozen=True):
+    """What an integration asks of the visitor's consent."""
+
+    basis: Literal["tcf", "categories", "none"]
+    on_refusal: Literal["suppress", "anonymise"] = "suppress"
+    purposes: Annotated[tuple[Annotated[int, Meta(ge=1, le=24)], ...], Meta(min_length=1)] = (1, 3, 4)
+    categories: Annotated[tuple[str, ...], Meta(min_length=1)] = ("marketing",)
+    hold: Annotated[Duration, Meta(le=DAY)] = 15 * MINUTE
+    """How long an event waits for a consent that is not known yet."""
+
+
+class Delivery(_Part, frozen=True):
+    """How an integration's requests are sent."""
+
+    concurrency: Annotated[int, Meta(ge=1, le=1024)] = 32
+    rate_per_second: Rate | None = None
+    timeout: Annotated[Duration, Meta(gt=0, le=300)] = 10.0
+    max_age: Annotated[Duration, Meta(gt=0)] = 24 * HOUR
+    """Retries end when the event is this old."""
+    max_attempts: Annotated[int, Meta(ge=1)] = 100
+
+
+class EventRule(_Part, frozen=True):
+    enabled: bool = True
+
+
+class EventMapping(_Part, frozen=True):
+    """Which events an integration takes."""
+
+    default: Literal["enabled", "disabled"] = "enabled"
+    """What holds for events not listed."""
+    events: dict[str, EventRule] = {}
+
+    def takes(self, name: str) -> bool:
+        """Whether events of this canonical name are enabled."""
+        rule = self.events.get(name)
+        return rule.enabled if rule else self.default == "enabled"
+
+
+class Integration(_Part, frozen=True):
+    """A vendor installed with settings."""
+
+    key: Slug
+    vendor: str
+    settings: Any = {}
+    """The vendor's own `settings` struct."""
+    enabled: bool = True
+    environment: Literal["sandbox", "production"] = "sandbox"
+    sources: Annotated[tuple[str, ...], Meta(min_length=1)] | None = None
+    """Keys of the sources it takes events from. None: all, also those added later."""
+    endpoints: dict[str, EndpointUrl] = {}
+    """Whole URLs by endpoint name, which win over the vendor's own and the emulator's."""
+    consent: Consent | None = None
+    """None: omitted, which means basis `none` and is worth a warning; see `consent_rule`."""
+    delivery: Delivery = Delivery()
+    mapping: EventMapping = EventMapping()
+
+    @property
+    def consent_rule(self) -> Consent:
+        """`consent`, also where it was omitted."""
+        return self.consent or Consent(basis="none")
+
+    def takes_source(self, key: str) -> bool:
+        return self.sources is None or key in self.sources
+
+
+class Log(_Part, frozen=True):
+    """How much of the event log is kept: the oldest goes when either limit is reached."""
+
+    max_bytes: Size = 10 * 2**30
+    max_age: Annotated[Duration, Meta(gt=0)] = 7 * DAY
+
+
+class Ledger(_Part, frozen=True):
+    max_age: Annotated[Duration, Meta(gt=0)] = 30 * DAY
+
+
+class Process(_Part, frozen=True):
+    """What belongs to the gateway as a whole."""
+
+    trusted_proxies: tuple[Network, ...] = ()
+    """Addresses and ranges whose `X-Forwarded-For` is believed."""
+    log: Log = Log()
+    ledger: Ledger = Ledger()
+
+
+class Config(Process, frozen=True):
+    """A whole `firsthand.yaml`."""
+
+    sources: tuple[Source, ...] = ()
+    integrations: tuple[Integration, ...] = ()
+
+    @property
+    def process(self) -> Process:
+        return Process(trusted_proxies=self.trusted_proxies, log=self.log, ledger=self.ledger)

@@ -1,0 +1,153 @@
+"""Reads IAB Europe's TC string: what a visitor allowed which vendor, and for which purposes.
+
+Written from the IAB Tech Lab's "Consent string and vendor list formats", v2 (TCF 2.0 to 2.3) and v1.1. Only the
+core segment is read: the others (vendors disclosed, the publisher's own purposes) say nothing of a vendor's consent.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+import msgspec
+
+MAX_LENGTH = 10_000
+"""Characters of the longest string read. Real ones have some hundred, two or three thousand with many restrictions."""
+
+MAX_VENDOR_ID = 4095
+"""Vendors above it are never granted: the Global Vendor List, begun in 2018, is far from it, and without a bound
+a short hostile string ("vendors 1 to 65535", for every purpose) decodes to hundreds of kilobytes."""
+
+_BASE64URL = re.compile("[A-Za-z0-9_-]+")
+_NOT_ALLOWED, _REQUIRE_LEGITIMATE_INTEREST = 0, 2  # the restriction types under which consent does not count
+
+
+class TCString(msgspec.Struct, frozen=True):
+    """The core segment of a TC string. Sets of vendors are integers: bit n is vendor n.
+
+    `consent_barred` holds, by purpose consented to, the vendors for which the publisher keeps consent from counting.
+    """
+
+    version: int
+    policy_version: int
+    purposes: frozenset[int]
+    purposes_legitimate_interest: frozenset[int]
+    vendors: int
+    vendors_legitimate_interest: int
+    consent_barred: Mapping[int, int]
+
+    def has_vendor(self, vendor_id: int) -> bool:
+        """Whether the visitor consented to this vendor."""
+        return bool(self.vendors >> vendor_id & 1)
+
+    def missing_purposes(self, vendor_id: int | None, purposes: Iterable[int]) -> list[int]:
+        """Those of `purposes` that this vendor may not rely on consent for: refused, or barred by the publisher.
+
+        Purposes are compared by number. TCF 1 numbered other purposes (its 3 is ad selection, its 2 personalisation).
+        """
+        return [
+            purpose
+            for purpose in purposes
+            if purpose not in self.purposes
+            or (vendor_id is not None and self.consent_barred.get(purpose, 0) >> vendor_id & 1)
+        ]
+
+    def grants(self, vendor_id: int, purposes: Iterable[int]) -> bool:
+        """Whether the visitor consented to this vendor and to each of these purposes."""
+        return self.has_vendor(vendor_id) and not self.missing_purposes(vendor_id, purposes)
+
+
+def decode(text: str) -> TCString:
+    """The content of a TC string; cached, as a visitor's events all carry the same one.
+
+    Raises ValueError for anything that is no whole TC string of version 1 or 2.
+    """
+    if len(text) > MAX_LENGTH:
+        raise ValueError(f"it has {len(text)} characters, more than {MAX_LENGTH}")
+    return _decode_core(text.partition(".")[0])
+
+
+@lru_cache(maxsize=10_000)
+def _decode_core(core: str) -> TCString:
+    bits = _Bits(core)
+    version = bits.number(6)
+    if version not in (1, 2):
+        raise ValueError(f"version {version} is neither 1 nor 2")
+    bits.take(36 + 36 + 12 + 12 + 6 + 12 + 12)  # created, updated, CMP, its version, screen, language, list version
+    if version == 1:
+        return TCString(1, 1, bits.purposes(), frozenset(), _vendors(bits, 1), 0, {})
+    policy_version = bits.number(6)
+    bits.take(1 + 1 + 12)  # service specific, non-standard stacks, special features
+    purposes, purposes_li = bits.purposes(), bits.purposes()
+    bits.take(1 + 12)  # purpose one treatment, publisher's country
+    vendors, vendors_li = _vendors(bits, 2), _vendors(bits, 2)
+    return TCString(2, policy_version, purposes, purposes_li, vendors, vendors_li, _consent_barred(bits, purposes))
+
+
+class _Bits:
+    """The bits of a base64url text, read from left to right. Ends before its time: ValueError."""
+
+    def __init__(self, text: str) -> None:
+        if not _BASE64URL.fullmatch(text):
+            raise ValueError("it is not base64url text" if text else "it is empty")
+        # Filled up with "A" (zero bits) instead of "=", as some CMPs write lengths that base64 proper does not have.
+        number = int.from_bytes(base64.urlsafe_b64decode(text + "A" * (-len(text) % 4)))
+        self.bits = f"{number:0{(len(text) + 3) // 4 * 24}b}"[: len(text) * 6]
+        self.at = 0
+
+    def take(self, count: int) -> str:
+        start, self.at = self.at, self.at + count
+        if self.at > len(self.bits):
+            raise ValueError(f"it is cut short: {len(self.bits)} bits, and at least {self.at} are needed")
+        return self.bits[start : self.at]
+
+    def number(self, count: int) -> int:
+        return int(self.take(count), 2)
+
+    def purposes(self) -> frozenset[int]:
+        return _purposes(self.take(24))
+
+
+@lru_cache(maxsize=4096)  # few answers are ever given, so the decoded strings share these sets
+def _purposes(bits: str) -> frozenset[int]:
+    return frozenset(purpose for purpose, bit in enumerate(bits, 1) if bit == "1")
+
+
+def _vendors(bits: _Bits, version: int) -> int:
+    """A vendor section: one bit a vendor, or ranges. In version 1, ranges may list the exceptions instead."""
+    last = bits.number(16)
+    if not bits.number(1):
+        return int("0" + bits.take(last)[:MAX_VENDOR_ID][::-1], 2) << 1
+    all_but = version == 1 and bits.number(1)
+    listed = _ranges(bits)
+    return _span(1, last) & ~listed if all_but else listed
+
+
+def _ranges(bits: _Bits) -> int:
+    vendors = 0
+    for _ in range(bits.number(12)):
+        is_range, first = bits.number(1), bits.number(16)
+        last = bits.number(16) if is_range else first
+        if not 0 < first <= last:
+            raise ValueError(f"it lists the vendors {first} to {last}")
+        vendors |= _span(first, last)
+    return vendors
+
+
+def _span(first: int, last: int) -> int:
+    last = min(last, MAX_VENDOR_ID)
+    return (1 << last + 1) - (1 << first) if first <= last else 0
+
+
+def _consent_barred(bits: _Bits, purposes: frozenset[int]) -> dict[int, int]:
+    """By purpose, the vendors whose consent does not count by the publisher's restrictions.
+
+    That is "not allowed", and "require legitimate interest": by the specification a vendor that works on consent
+    "should not process" under the latter. "Require consent" asks for what is asked here in any case.
+    """
+    barred: dict[int, int] = {}
+    for _ in range(bits.number(12)):
+        purpose, restriction, vendors = bits.number(6), bits.number(2), _ranges(bits)
+        if purpose in purposes and restriction in (_NOT_ALLOWED, _REQUIRE_LEGITIMATE_INTEREST):
+            barred[purpose] = barred.get(purpose, 0) | vendors
+    return barred

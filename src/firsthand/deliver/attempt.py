@@ -1,0 +1,318 @@
+"""One attempt at deliveries: may they go, what goes, what the vendor said, and what that makes of them.
+
+Nothing here waits but for the vendor's answer. Whatever goes wrong with one event ends in that event's outcome.
+"""
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import structlog
+
+from firsthand.config import Integration
+from firsthand.consent import Decision, Policy, decide, decide_unknown
+from firsthand.deliver.breaker import Breaker
+from firsthand.deliver.clock import Clock
+from firsthand.deliver.policy import AMBIGUOUS_TRIES, CONFIGURATION, backoff, retry_after, verdicts
+from firsthand.deliver.redirects import Result, Sender
+from firsthand.deliver.tail import UNREADABLE
+from firsthand.event import Event, decoder, parse_time
+from firsthand.ledger.records import Delivery, Exchange, Failure
+from firsthand.reasons import Dead, Filtered, Reason
+from firsthand.vendors.base import AnyVendor, Identity, Input, Request, Setup, Verdict
+
+log = structlog.get_logger()
+
+RESTING = frozenset({429, 503})
+"""Statuses whose `Retry-After` (429: even without one) rests the whole lane, not only the one delivery."""
+
+
+class Item:
+    """A delivery on its way through a lane, with its event once decoded."""
+
+    __slots__ = ("delivery", "done", "event", "name", "on_settled")
+
+    def __init__(self, delivery: Delivery, event: Event | None, name: str) -> None:
+        self.delivery = delivery
+        self.event = event
+        self.name = name
+        self.done = False
+        self.on_settled: Callable[[], None] | None = None
+
+
+class Attempts:
+    """The attempts of one integration.
+
+    `callers` are, per source, the callers whom that source's vendor ids may belong to (several when a source feeds
+    several accounts of one vendor). `on_attempt` is told of each delivery right before it is worked on.
+    """
+
+    def __init__(
+        self,
+        *,
+        integration: Integration,
+        vendor: AnyVendor,
+        setup: Setup[Any],
+        revision: int,
+        callers: dict[str, frozenset[str]],
+        sender: Sender,
+        breaker: Breaker,
+        clock: Clock,
+        on_attempt: Callable[[Delivery], None] | None = None,
+    ) -> None:
+        self.vendor = vendor
+        self._integration = integration
+        self._setup = setup
+        self._revision = revision
+        self._callers = callers
+        self._sender = sender
+        self._breaker = breaker
+        self._clock = clock
+        self._on_attempt = on_attempt
+        rule = integration.consent_rule
+        self._hold_ms = round(rule.hold * 1000)
+        self._policy = Policy(
+            basis=rule.basis,
+            on_refusal=rule.on_refusal,
+            purposes=rule.purposes,
+            categories=rule.categories,
+            vendor_id=vendor.tcf_vendor_id,
+            advertising=vendor.advertising,
+        )
+        self._names = (integration.key, vendor.key, vendor.name)
+
+    # -- decisions -----------------------------------------------------------------------------------------------
+
+    def unwanted(self, event: Event, name: str) -> Reason | None:
+        """Why this integration does not take an event of this name, if it doesn't."""
+        if name not in self.vendor.events and name not in self._integration.mapping.events:
+            return Reason("not_mapped", "event", f"{name!r} is not mapped to anything at {self.vendor.name}")
+        if self.vendor.events.get(name) is None:
+            return Reason("no_counterpart", "event", f"{self.vendor.name} has no counterpart of {name!r}")
+        if not self._integration.mapping.takes(name):
+            return Reason("disabled_event", "event", f"{name!r} is switched off in this integration's mapping")
+        if event.integrations and not self._chosen(event.integrations):
+            return Reason("condition", "integrations", "the event itself leaves this integration out")
+        return None
+
+    def _chosen(self, integrations: dict[str, Any]) -> bool:
+        """The `integrations` object of the Segment spec: by name, else `All`, else yes."""
+        for name in self._names:
+            if name in integrations:
+                return integrations[name] is not False
+        return integrations.get("All") is not False
+
+    def _admit(self, item: Item, now_ms: int) -> bool:
+        """Whether a delivery may be sent now; otherwise it has been given its state. Age comes before consent."""
+        delivery, event = item.delivery, item.event
+        if event is None:
+            try:
+                event = item.event = decoder.decode(delivery.event or b"")
+            except UNREADABLE as error:
+                self.dead(item, Reason("mapping_error", None, f"the event cannot be read ({type(error).__name__})"))
+                return False
+        limit = self.vendor.max_age(self._setup.settings, event)
+        age = (now_ms - parse_time(event.timestamp)) / 1000
+        if limit is not None and age > limit:
+            reason = Reason("too_old", "timestamp", f"{age / 3600:.1f} h old; the limit is {limit / 3600:g} h")
+            (self.dead if delivery.detail.tries else self.filtered)(item, reason)
+            return False
+        decision = decide(event, self._policy)
+        if decision.decision == "hold":
+            ends_ms = delivery.received_ms + self._hold_ms
+            if now_ms < ends_ms:
+                delivery.state, delivery.next_ms, delivery.detail.consent = "held", ends_ms, decision
+                return False
+            decision = decide_unknown(self._policy)
+            if decision.decision == "refuse":
+                delivery.detail.consent = decision
+                self.filtered(item, Reason("consent_unknown", "context.consent", decision.detail))
+                return False
+        delivery.detail.consent = decision
+        if decision.decision == "refuse":
+            self.filtered(item, Reason("consent_refused", "context.consent", f"{decision.basis}: {decision.detail}"))
+            return False
+        return self._identify(item, event)
+
+    def _identify(self, item: Item, event: Event) -> bool:
+        """Freeze what is known of the visitor at the first attempt."""
+        detail = item.delivery.detail
+        if detail.identity is not None:
+            return True
+        name, ids = self.vendor.id_name, event.get("context", "ids")
+        known: dict[str, str] = {}
+        if name is not None and isinstance(ids, dict):
+            caller = self.vendor.id_caller(self._setup.settings) if self.vendor.id_caller else ""
+            value = ids.get(f"{name}@{caller}")
+            if value is None and name in ids:
+                callers = self._callers.get(item.delivery.source, frozenset())
+                if len(callers) > 1:
+                    message = f"this source feeds several callers ({', '.join(sorted(callers))}): say {name}@CALLER"
+                    self.dead(item, Reason("field_invalid", f"context.ids.{name}", message))
+                    return False
+                value = ids[name]
+            if isinstance(value, str) and value:
+                known[name] = value
+        detail.identity = Identity(known)
+        return True
+
+    # -- the attempt ---------------------------------------------------------------------------------------------
+
+    async def attempt(self, items: list[Item]) -> float:
+        """Bring each of these to its next state. Returns the seconds for which the vendor wants to be left alone."""
+        try:
+            return await self._attempt(items)
+        except Exception as error:
+            # A fault of ours must not stop the lane. The event is not lost: it can be replayed once mended.
+            log.error("an attempt failed", integration=self._integration.key, error=type(error).__name__, exc_info=error)
+            for item in items:
+                if item.delivery.state in ("pending", "retrying", "held"):
+                    self.dead(item, Reason("mapping_error", None, f"an error of ours ({type(error).__name__})"))
+            return 0.0
+
+    async def _attempt(self, items: list[Item]) -> float:
+        now_ms = self._clock.now_ms()
+        if self._on_attempt is not None:
+            for item in items:
+                self._on_attempt(item.delivery)
+        ready = [item for item in items if self._admit(item, now_ms)]
+        if not ready:
+            return 0.0
+        if len(ready) > 1 and any(item.delivery.detail.accepted for item in ready):
+            return await self._one_by_one(ready)  # what was taken in another batch must not go again
+        requests = self._build(ready)
+        if requests is None:
+            return await self._one_by_one(ready) if len(ready) > 1 else 0.0
+        return await self._send(ready, requests, now_ms)
+
+    async def _one_by_one(self, items: list[Item]) -> float:
+        return max([await self._attempt([item]) for item in items])
+
+    def _build(self, items: list[Item]) -> list[Request] | None:
+        """The requests, or None when something stands against it (with a single item: its outcome is set)."""
+        inputs = [
+            Input(item.event, item.name, item.delivery.detail.identity or Identity(), item.delivery.detail.consent)
+            for item in items
+            if item.event is not None and item.delivery.detail.consent is not None
+        ]
+        try:
+            return self.vendor.build(self._setup, inputs)
+        except (Filtered, Dead) as refusal:
+            if len(items) == 1:
+                (self.dead if refusal.state == "dead" else self.filtered)(items[0], refusal.reason)
+        except Exception as error:
+            log.error("a vendor failed to build", vendor=self.vendor.key, error=type(error).__name__, exc_info=error)
+            if len(items) == 1:
+                message = f"the vendor module failed ({type(error).__name__})"
+                self.dead(items[0], Reason("mapping_error", None, message))
+        return None
+
+    async def _send(self, items: list[Item], requests: list[Request], now_ms: int) -> float:
+        given: dict[int, list[tuple[int, Verdict]]] = {i: [] for i in range(len(items))}
+        ordinals = [0] * len(items)
+        rest, wait, uncertain, limit = 0.0, 0.0, False, None
+        for item in items:
+            detail = item.delivery.detail
+            if not detail.tries:
+                detail.revision, detail.vendor_version = self._revision, self.vendor.version
+                detail.body_sha256 = hashlib.sha256(b"".join(r.body or b"" for r in requests)).hexdigest()
+            detail.tries += 1
+        for request in requests:
+            ordinal = {i: ordinals[i] for i in request.items}
+            for i in request.items:
+                ordinals[i] += 1
+            if all(ordinal[i] in items[i].delivery.detail.accepted for i in request.items):
+                continue
+            if any(verdict.kind == "retry" for i in request.items for _, verdict in given[i]):
+                continue  # the vendor is in trouble: what is left of this event waits with the rest
+            exchanges: list[Exchange] = []
+            result = await self._sender.send(request, ordinal[request.items[0]], exchanges.append)
+            judged = verdicts(result, len(request.items), self._judge(request))
+            for i, verdict in zip(request.items, judged, strict=True):
+                items[i].delivery.exchanges = [*items[i].delivery.exchanges, *exchanges]
+                given[i].append((ordinal[i], verdict))
+            if isinstance(result, Failure) and result.sent:
+                uncertain, limit = True, request.max_uncertain
+            self._tell_breaker(judged)
+            asked = retry_after(result, now_ms, self._integration.delivery.max_age)
+            wait = max(wait, asked or 0.0)
+            if exchanges[-1].status in RESTING and (asked or exchanges[-1].status == 429):
+                rest = max(rest, asked or backoff(items[0].delivery.detail.tries, self._clock.jitter()))
+        for i, item in enumerate(items):
+            if uncertain:
+                item.delivery.detail.uncertain += 1
+            self._conclude(item, given[i], max(wait, rest), limit)
+        return rest
+
+    def _judge(self, request: Request) -> Callable[[Any], list[Verdict] | None]:
+        return lambda answer: self.vendor.judge(self._setup, request, answer)
+
+    def _tell_breaker(self, judged: list[Verdict]) -> None:
+        """A vendor that says no to an event is alive; one that answers nothing sensible, or nobody, is not."""
+        if any(v.kind in ("retry", "ambiguous") or (v.kind == "rejected" and v.code in CONFIGURATION) for v in judged):
+            if self._breaker.failed():
+                log.warning("vendor trouble: sending pauses", integration=self._integration.key, cause=judged[0].message)
+        else:
+            if self._breaker.open:
+                log.info("vendor answers again", integration=self._integration.key)
+            self._breaker.succeeded()
+
+    # -- outcomes ------------------------------------------------------------------------------------------------
+
+    def _conclude(self, item: Item, given: list[tuple[int, Verdict]], wait: float, limit: int | None) -> None:
+        """The verdicts on an event's requests → its state."""
+        detail = item.delivery.detail
+        detail.accepted = sorted({*detail.accepted, *(n for n, v in given if v.kind == "accepted")})
+        by_kind: dict[str, list[Verdict]] = {}
+        for _, verdict in given:
+            by_kind.setdefault(verdict.kind, []).append(verdict)
+        if "ambiguous" in by_kind:
+            detail.ambiguous += 1
+        if "retry" in by_kind:
+            self._retry(item, by_kind["retry"][0], wait, limit)
+        elif "ambiguous" in by_kind and detail.ambiguous < AMBIGUOUS_TRIES:
+            self._retry(item, by_kind["ambiguous"][0], wait, limit)
+        elif "ambiguous" in by_kind:
+            self.dead(item, Reason("vendor_ambiguous", None, by_kind["ambiguous"][0].message))
+        elif "rejected" in by_kind:
+            verdict = by_kind["rejected"][0]
+            message = verdict.message
+            if detail.accepted:
+                message = f"{len(detail.accepted)} of the event's requests were accepted; one was not: {message}"
+            self.dead(item, Reason(verdict.code, None, message))
+        else:
+            self._delivered(item, by_kind.get("accepted", []))
+
+    def _delivered(self, item: Item, accepted: list[Verdict]) -> None:
+        certainties = {verdict.certainty for verdict in accepted}
+        delivery = item.delivery
+        delivery.state, delivery.next_ms = "delivered", None
+        for certainty in ("unverifiable", "accepted_with_warnings", "accepted"):
+            if certainty in certainties or certainty == "accepted":
+                delivery.certainty = certainty
+                break
+        delivery.detail.warnings = next((v.message for v in accepted if v.message), None)
+
+    def _retry(self, item: Item, verdict: Verdict, wait: float, limit: int | None) -> None:
+        delivery, detail, budget = item.delivery, item.delivery.detail, self._integration.delivery
+        now_ms = self._clock.now_ms()
+        spent = ""
+        if detail.tries >= budget.max_attempts:
+            spent = f"{detail.tries} attempts were made"
+        elif (now_ms - delivery.received_ms) / 1000 > budget.max_age:
+            spent = f"retries end {budget.max_age / 3600:g} h after an event was received"
+        elif limit is not None and detail.uncertain >= limit:
+            spent = f"the vendor may have received it {detail.uncertain} times, and would count each"
+        if spent:
+            self.dead(item, Reason("attempts_exhausted", None, f"{spent}; last: {verdict.message}"))
+            return
+        pause = max(backoff(detail.tries, self._clock.jitter()), wait)
+        delivery.state, delivery.next_ms = "retrying", now_ms + round(pause * 1000)
+
+    def filtered(self, item: Item, reason: Reason) -> None:
+        """We decided not to send it."""
+        item.delivery.state, item.delivery.next_ms, item.delivery.detail.reason = "filtered", None, reason
+
+    def dead(self, item: Item, reason: Reason) -> None:
+        """It could not be sent."""
+        item.delivery.state, item.delivery.next_ms, item.delivery.detail.reason = "dead", None, reason

@@ -1,0 +1,64 @@
+"""Stops a lane whose vendor is down, and finds out when it is back."""
+
+from typing import Literal
+
+from firsthand.deliver.clock import Clock
+
+FAILURES_TO_OPEN = 10
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 60.0
+
+
+class Breaker:
+    """Closed: everything is sent. After ten failures on end it opens: nothing is, for a pause that doubles with
+    each failed probe. Then one probe goes out, and its outcome closes it or opens it again.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._failures = 0
+        self._pause = FIRST_PAUSE
+        self._until = 0.0
+        self._probing = False
+        self.open = False
+
+    @property
+    def state(self) -> Literal["closed", "open", "half_open"]:
+        if not self.open:
+            return "closed"
+        return "open" if self._probing or self.wait() else "half_open"
+
+    def wait(self) -> float:
+        """Seconds until a probe may go out."""
+        return max(0.0, self._until - self._clock.monotonic()) if self.open else 0.0
+
+    def begin_probe(self) -> None:
+        self._probing = True
+
+    def end_probe(self) -> None:
+        """The probe came to nothing (it was too old to send, say): another may go out."""
+        self._probing = False
+
+    def succeeded(self) -> None:
+        self._failures = 0
+        self._pause = FIRST_PAUSE
+        self._probing = False
+        self.open = False
+
+    def failed(self) -> bool:
+        """Count a failure; says whether this one opened the breaker."""
+        self._failures += 1
+        if self.open:
+            if self._probing:
+                self._probing = False
+                self._pause = min(self._pause * 2, LONGEST_PAUSE)
+                self._rest()
+            return False
+        if self._failures < FAILURES_TO_OPEN:
+            return False
+        self.open = True
+        self._rest()
+        return True
+
+    def _rest(self) -> None:
+        self._until = self._clock.monotonic() + self._pause * (0.5 + self._clock.jitter() / 2)

@@ -1,0 +1,432 @@
+"""A lane: one integration's way from the event log to its vendor.
+
+    reader ──► slots (a visitor has one, so at most one request of theirs is in flight) ──► attempt ──► recorder
+                 ▲                                                                             │
+                 └────────── due retries, probes ◄── keeper ◄── open set (retrying, held) ◄────┘
+
+The reader stops while the vendor is down, rests or is not to be trusted: the backlog stays in the log. Only what
+was in flight waits in the open set, which is bounded.
+"""
+
+import asyncio
+import heapq
+from collections import deque
+from collections.abc import Sequence
+
+import structlog
+
+from firsthand.config import Integration
+from firsthand.deliver.attempt import Attempts, Item
+from firsthand.deliver.breaker import Breaker
+from firsthand.deliver.clock import Clock
+from firsthand.deliver.recorder import Recorder
+from firsthand.deliver.tail import UNREADABLE, Entry, Tail
+from firsthand.event import canonical_name, decoder
+from firsthand.eventlog.base import Gap, Position
+from firsthand.ledger.records import OPEN, Delivery, LaneState, Range
+from firsthand.ratelimit import TokenBucket
+from firsthand.reasons import Reason
+
+log = structlog.get_logger()
+
+WINDOW = 1_024
+READ_ROWS = 256
+READ_WAIT = 1.0
+MOST_OPEN = 10_000
+MOST_OPEN_BYTES = 64 << 20
+IDLE = 3600.0
+
+
+class Slot:
+    """Deliveries of some of the visitors, one at a time."""
+
+    __slots__ = ("probe", "queue", "wake")
+
+    def __init__(self) -> None:
+        self.queue: deque[Item] = deque()
+        self.probe: Item | None = None
+        self.wake = asyncio.Event()
+
+
+class Lane:
+    """Runs until `drain`.
+
+    `home_urls` are the home pages of each source it reads; `poison` are events (shard, position, generation) that
+    killed the process before.
+    """
+
+    def __init__(
+        self,
+        *,
+        integration: Integration,
+        state: LaneState,
+        home_urls: dict[str, frozenset[str]],
+        tail: Tail,
+        recorder: Recorder,
+        attempts: Attempts,
+        breaker: Breaker,
+        clock: Clock,
+        window: int = WINDOW,
+        poison: frozenset[tuple[int, Position, int]] = frozenset(),
+    ) -> None:
+        self.id = state.id
+        self.key = integration.key
+        self.breaker = breaker
+        self.attempts = attempts
+        self._integration = integration
+        self._home_urls = home_urls
+        self._tail = tail
+        self._recorder = recorder
+        self._clock = clock
+        self._window_size = window
+        self._poison = poison
+        self._settled = state.settled
+        self._counted = state.counted
+        self._cursors = dict(state.cursors)
+        self._committed = dict(state.cursors)
+        self._windows: dict[int, deque[Item]] = {shard: deque() for shard in state.cursors}
+        self._in_window = 0
+        self._in_flight = 0
+        rate = integration.delivery.rate_per_second
+        self._bucket = TokenBucket(rate, clock.monotonic) if rate else None
+        self._slots = [Slot() for _ in range(1 if window == 1 else integration.delivery.concurrency)]
+        self._open: dict[tuple[int, Position, int], Item] = {}
+        self._due: list[tuple[int, int, Item]] = []
+        self._open_bytes = 0
+        self._pushed = 0
+        self._resting_until = 0.0
+        self._flowing = integration.enabled
+        self._wanted = False
+        self._draining = False
+        self._poke = asyncio.Event()
+        self._room = asyncio.Event()
+        self.tasks: list[asyncio.Task[None]] = []
+        recorder.register(state.id, self._moved, self.poke)
+        for delivery in state.open:
+            item = Item(delivery, None, delivery.detail.name)
+            self._keep_open(item)
+            if self._is_poison(item):
+                self.finish(item)
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        jobs = [self._read(shard) for shard in self._windows]
+        jobs += [self._work(slot) for slot in self._slots]
+        self.tasks = [asyncio.create_task(job) for job in (*jobs, self._keep())]
+
+    async def drain(self, seconds: float) -> None:
+        """Start nothing new, give what is in flight some seconds, then stop. What was cut off is sent again later."""
+        self._draining = True
+        self._flowing = False
+        try:
+            async with asyncio.timeout(seconds):
+                while self._in_flight:
+                    await asyncio.sleep(0.01)
+        except TimeoutError:
+            log.warning("requests were cut off while shutting down", integration=self.key, in_flight=self._in_flight)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+    @property
+    def enabled(self) -> bool:
+        return self._integration.enabled
+
+    def replay(self, item: Item) -> None:
+        """Take a delivery of a replay: it waits its turn in its visitor's slot."""
+        if not item.name:
+            try:
+                event = item.event = decoder.decode(item.delivery.event or b"")
+            except UNREADABLE:
+                event = None  # said when it is attempted
+            if event is not None:
+                item.delivery.message_id = event.message_id
+                item.name = item.delivery.detail.name = canonical_name(event, self._home_urls[item.delivery.source])
+                unwanted = self.attempts.unwanted(event, item.name)
+                if unwanted is not None:
+                    self.attempts.filtered(item, unwanted)
+                    self.finish(item)
+                    return
+        self.enqueue(item)
+
+    def health(self) -> dict[str, object]:
+        """How the lane is, for `status`: whether it sends, and since when it does not."""
+        return {"breaker": self.breaker.state, "open": len(self._open), "in_flight": self._in_flight}
+
+    def poke(self) -> None:
+        """Something changed: have the keeper look."""
+        self._poke.set()
+
+    def _moved(self) -> dict[int, Position]:
+        """The cursors that moved since last asked: everything at or before them is settled."""
+        moved = {}
+        for shard, window in self._windows.items():
+            while window and window[0].done:
+                self._cursors[shard] = window.popleft().delivery.position
+            if self._cursors[shard] != self._committed[shard]:
+                moved[shard] = self._committed[shard] = self._cursors[shard]
+        return moved
+
+    # -- reading -----------------------------------------------------------------------------------------------
+
+    async def _read(self, shard: int) -> None:
+        after = self._cursors[shard]
+        while True:
+            await self._wait_for_room()
+            entries = await self._tail.read(shard, after, READ_ROWS, READ_WAIT)
+            if not self._integration.enabled:
+                await self._skip(shard, entries)
+                after = self._cursors[shard]
+                continue
+            for entry in entries:
+                if isinstance(entry, Gap):
+                    await self._settle_gap(shard, entry)
+                    after = entry.last
+                else:
+                    await self._wait_for_room()
+                    after = entry.row.position
+                    self._take(shard, entry)
+
+    async def _wait_for_room(self) -> None:
+        while self._blocked():
+            self._room.clear()
+            await self._room.wait()
+
+    def _blocked(self) -> bool:
+        if self._draining or self._recorder.stalled:
+            return True
+        if not self._integration.enabled:
+            return False
+        if not self._flowing and not self._wanted:
+            return True
+        full = self._in_window >= self._window_size
+        return full or len(self._open) >= MOST_OPEN or self._open_bytes >= MOST_OPEN_BYTES
+
+    def _take(self, shard: int, entry: Entry) -> None:
+        """Decide what needs no request; give the rest to the visitor's slot."""
+        row = entry.row
+        delivery = Delivery(
+            shard=shard,
+            position=row.position,
+            source=row.source,
+            visitor=row.visitor,
+            received_ms=row.received_ms,
+        )
+        item = Item(delivery, None, "")
+        self._windows[shard].append(item)
+        if (shard, row.source) not in self._counted:
+            item.done = True
+            return
+        self._counted[shard, row.source] += 1
+        settled = self._settled.get(shard)
+        if settled and row.position in settled:
+            settled.discard(row.position)
+            item.done = True
+            return
+        self._in_window += 1
+        delivery.event = row.body
+        if self._is_poison(item):
+            self.finish(item)
+            return
+        try:
+            event = entry.event
+        except UNREADABLE as error:
+            self.attempts.dead(item, Reason("mapping_error", None, f"the event cannot be read ({type(error).__name__})"))
+            self.finish(item)
+            return
+        delivery.message_id = event.message_id
+        item.event = event
+        item.name = delivery.detail.name = canonical_name(event, self._home_urls[row.source])
+        unwanted = self.attempts.unwanted(event, item.name)
+        if unwanted is not None:
+            self.attempts.filtered(item, unwanted)
+            self.finish(item)
+            return
+        self.enqueue(item)
+
+    def _is_poison(self, item: Item) -> bool:
+        """Settles an event that killed the process again and again."""
+        delivery = item.delivery
+        if (delivery.shard, delivery.position, delivery.generation) not in self._poison:
+            return False
+        message = "the process died each time this event was worked on; it is set aside so that the others go on"
+        self.attempts.dead(item, Reason("poison", None, message))
+        return True
+
+    def enqueue(self, item: Item) -> None:
+        slot = self._slots[item.delivery.visitor % len(self._slots)]
+        slot.queue.append(item)
+        slot.wake.set()
+        if self._wanted:
+            self._wanted = False
+            self.poke()
+
+    async def _skip(self, shard: int, entries: Sequence[Entry | Gap]) -> None:
+        """A disabled integration: what passes is counted as a range and can be replayed."""
+        spans: dict[str, list[Position]] = {}
+        for entry in entries:
+            if isinstance(entry, Gap):
+                await self._settle_gap(shard, entry)
+            elif (shard, entry.row.source) in self._counted:
+                spans.setdefault(entry.row.source, []).append(entry.row.position)
+                self._counted[shard, entry.row.source] += 1
+        for source, positions in spans.items():
+            self._recorder.add_range(
+                self.id,
+                Range(shard, positions[0], positions[-1], source, "filtered", "integration_disabled", len(positions)),
+            )
+        if entries:
+            last = entries[-1]
+            self._cursors[shard] = last.last if isinstance(last, Gap) else last.row.position
+
+    async def _settle_gap(self, shard: int, gap: Gap) -> None:
+        """Events that can't be read any more become a range, once everything before them is settled."""
+        while self._windows[shard]:
+            self._moved_locally(shard)
+            if self._windows[shard]:
+                await asyncio.sleep(0.01)
+        code = "backlog_overflow" if gap.kind == "dropped" else "log_damaged"
+        counts = self._tail.log.counts(shard, gap.last)
+        for (lane_shard, source), counted in list(self._counted.items()):
+            lost = counts.get(source, 0) - counted
+            if lane_shard == shard and lost > 0:
+                self._recorder.add_range(self.id, Range(shard, gap.first, gap.last, source, "dead", code, lost))
+                self._counted[shard, source] += lost
+                log.error("events were lost to this integration", integration=self.key, code=code, count=lost)
+        self._cursors[shard] = gap.last
+
+    def _moved_locally(self, shard: int) -> None:
+        window = self._windows[shard]
+        while window and window[0].done:
+            self._cursors[shard] = window.popleft().delivery.position
+
+    # -- sending -----------------------------------------------------------------------------------------------
+
+    async def _work(self, slot: Slot) -> None:
+        batch = self.attempts.vendor.batch
+        while True:
+            if slot.probe is not None:
+                items, slot.probe = [slot.probe], None
+            elif slot.queue and self._flowing:
+                if self._bucket is not None and (pause := self._bucket.take()):
+                    await self._clock.sleep(pause)
+                    continue
+                items = [slot.queue.popleft()]
+                while slot.queue and len(items) < batch:
+                    items.append(slot.queue.popleft())
+            else:
+                slot.wake.clear()
+                await slot.wake.wait()
+                continue
+            self._in_flight += 1
+            try:
+                rest = await self.attempts.attempt(items)
+            finally:
+                self._in_flight -= 1
+                self.breaker.end_probe()
+            if rest:
+                self._resting_until = max(self._resting_until, self._clock.monotonic() + rest)
+                self._close()
+            elif self.breaker.open:
+                self._close()
+            elif not self._flowing:
+                self.poke()
+            for item in items:
+                self.finish(item)
+
+    def _close(self) -> None:
+        """Send nothing more until the keeper says so."""
+        self._flowing = False
+        self.poke()
+
+    def finish(self, item: Item) -> None:
+        """Record where a delivery stands now, and make room for the next."""
+        delivery = item.delivery
+        key = (delivery.shard, delivery.position, delivery.generation)
+        if not item.done:
+            item.done = True
+            if delivery.generation == 0:
+                self._in_window -= 1
+        if self._open.pop(key, None) is not None:
+            self._open_bytes -= len(delivery.event or b"")
+        if delivery.state in OPEN:
+            self._keep_open(item)
+        self._recorder.add(self.id, delivery)
+        if item.on_settled is not None and delivery.state not in OPEN:
+            item.on_settled()
+        if not self._room.is_set() and self._flowing:
+            self._room.set()
+
+    # -- keeping -----------------------------------------------------------------------------------------------
+
+    def _keep_open(self, item: Item) -> None:
+        delivery = item.delivery
+        item.done = True
+        self._open[delivery.shard, delivery.position, delivery.generation] = item
+        self._open_bytes += len(delivery.event or b"")
+        self._pushed += 1
+        heapq.heappush(self._due, (delivery.next_ms or 0, self._pushed, item))
+        self.poke()
+
+    async def _keep(self) -> None:
+        """Brings due retries back, ends pauses, sends probes."""
+        while True:
+            self._poke.clear()
+            await self._clock.wait(self._poke, self._look())
+
+    def _look(self) -> float:
+        """Do what is due now; seconds until there is something to do again."""
+        if self._draining or self._recorder.stalled or not self._integration.enabled:
+            self._flowing = False
+            self._room.set()
+            return IDLE
+        rest = self._resting_until - self._clock.monotonic()
+        if rest > 0:
+            return rest
+        if self.breaker.open:
+            wait = self.breaker.wait()
+            if wait > 0 or self.breaker.state == "open":
+                return wait or IDLE
+            probe = self._choose_probe()
+            if probe is None:
+                self._wanted = True  # nothing waits: the next event of the log will be the probe
+                self._room.set()
+            else:
+                self.breaker.begin_probe()
+            return IDLE
+        self._flow()
+        now_ms = self._clock.now_ms()
+        while self._due and self._due[0][0] <= now_ms:
+            _, _, item = heapq.heappop(self._due)
+            self.enqueue(item)
+        return max(0.0, (self._due[0][0] - now_ms) / 1000) if self._due else IDLE
+
+    def _flow(self) -> None:
+        if self._flowing:
+            return
+        self._flowing = True
+        self._room.set()
+        for slot in self._slots:
+            slot.wake.set()
+
+    def _choose_probe(self) -> Item | None:
+        """The oldest retry, else the oldest event that waits; it goes to its slot past the closed gate."""
+        waiting = [entry for entry in self._due if entry[2].delivery.state == "retrying"]
+        if waiting:
+            entry = min(waiting, key=lambda entry: entry[2].delivery.received_ms)
+            self._due.remove(entry)
+            heapq.heapify(self._due)
+            return self._probe(entry[2])
+        heads = [slot.queue[0] for slot in self._slots if slot.queue]
+        if not heads:
+            return None
+        item = min(heads, key=lambda item: item.delivery.received_ms)
+        self._slots[item.delivery.visitor % len(self._slots)].queue.popleft()
+        return self._probe(item)
+
+    def _probe(self, item: Item) -> Item:
+        slot = self._slots[item.delivery.visitor % len(self._slots)]
+        slot.probe = item
+        slot.wake.set()
+        return item

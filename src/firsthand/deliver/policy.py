@@ -1,0 +1,63 @@
+"""What happens next: reads an exchange's result as a verdict, and says when to try again.
+
+Causes decide. What the vendor said no to is final; what may work later is tried again, with full jitter, within a
+budget of age and count; what nobody knows is tried again too.
+"""
+
+from collections.abc import Callable
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+
+from firsthand.deliver.redirects import RedirectRefused, Result
+from firsthand.ledger.records import Failure
+from firsthand.vendors.base import UNVERIFIABLE, Answer, Verdict
+
+BASE_SECONDS = 1.0
+CAP_SECONDS = 900.0
+TRANSIENT = frozenset({408, 425, 429})
+AMBIGUOUS_TRIES = 2
+CONFIGURATION = frozenset({"auth_failed", "scope_denied", "redirect_refused", "vendor_ambiguous"})
+"""Codes that say more about the set-up or the way to the vendor than about the event."""
+
+
+def verdicts(result: Result, items: int, judge: Callable[[Answer], list[Verdict] | None]) -> list[Verdict]:
+    """A verdict for each of a request's items."""
+    if isinstance(result, Failure):
+        return [Verdict("retry", message=f"{result.cause}: {result.message}")] * items
+    if isinstance(result, RedirectRefused):
+        return [Verdict("rejected", code="redirect_refused", message=result.message)] * items
+    return judge(result) or [by_status(result)] * items
+
+
+def by_status(answer: Answer) -> Verdict:
+    """The verdict where the vendor has no rule of its own for a status."""
+    status = answer.status
+    if 200 <= status < 300:
+        return UNVERIFIABLE
+    if status == 401:
+        return Verdict("rejected", code="auth_failed", message="HTTP 401: the vendor does not accept the credentials")
+    if status == 403:
+        return Verdict("rejected", code="scope_denied", message="HTTP 403: the credentials do not allow this")
+    if 400 <= status < 500 and status not in TRANSIENT:
+        return Verdict("rejected", message=f"HTTP {status}")
+    return Verdict("retry", message=f"HTTP {status}")
+
+
+def backoff(tries: int, jitter: float) -> float:
+    """Seconds until the next try: a random part of a limit that doubles with each try (full jitter)."""
+    return min(CAP_SECONDS, BASE_SECONDS * 2.0 ** min(tries - 1, 30)) * jitter
+
+
+def retry_after(result: Result, now_ms: int, longest: float) -> float | None:
+    """Seconds the vendor asks us to wait (Retry-After: seconds or a date), at most `longest`; None if it doesn't."""
+    if not isinstance(result, Answer) or "retry-after" not in result.headers:
+        return None
+    text = result.headers["retry-after"].strip()
+    if text.isdigit():
+        return min(float(text), longest)
+    try:
+        when = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    seconds = when.replace(tzinfo=when.tzinfo or UTC).timestamp() - now_ms / 1000
+    return min(max(seconds, 0.0), longest)

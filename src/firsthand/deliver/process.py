@@ -1,0 +1,287 @@
+"""The deliver process: one lane for each integration, one recorder, and what keeps them.
+
+Started by `firsthand serve`. It is the only writer of the ledger.
+"""
+
+import asyncio
+import contextlib
+import signal
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from firsthand.config import Source
+from firsthand.deliver import replay
+from firsthand.deliver.attempt import Attempts
+from firsthand.deliver.breaker import Breaker
+from firsthand.deliver.clock import Clock
+from firsthand.deliver.http import HttpTransport, Transport
+from firsthand.deliver.lane import WINDOW, Lane
+from firsthand.deliver.recorder import Recorder
+from firsthand.deliver.redirects import Sender
+from firsthand.deliver.tail import Tail
+from firsthand.eventlog.base import LogReader, Position
+from firsthand.eventlog.sqlite import SqliteLogReader
+from firsthand.ledger.reader import Filter, LedgerReader
+from firsthand.ledger.records import Delivery
+from firsthand.ledger.sqlite import SqliteLedger
+from firsthand.settings import Settings
+from firsthand.state import Live, State
+from firsthand.vendors import get
+from firsthand.vendors.base import Setup
+
+log = structlog.get_logger()
+
+DRAIN_SECONDS = 15.0
+DEATHS_BEFORE_CARE = 3
+SUSPECT = "suspect"
+RUN = "run"
+
+
+class Run(msgspec.Struct):
+    """What a process leaves behind for the next one: where it stood, and whether it ended well."""
+
+    cursors: dict[str, dict[int, Position]]
+    clean: bool = False
+    deaths: int = 0
+
+
+class Suspect(msgspec.Struct):
+    """The delivery that was being worked on, written down before it was."""
+
+    integration: str
+    shard: int
+    position: Position
+    generation: int
+
+
+def start_of_run(ledger: SqliteLedger, cursors: dict[str, dict[int, Position]]) -> Run:
+    """Counts how often in a row the process died without getting any further."""
+    left = ledger.run_value(RUN)
+    before = msgspec.json.decode(left, type=Run) if left else None
+    run = Run(cursors)
+    if before is not None and not before.clean and before.cursors == cursors:
+        run.deaths = before.deaths + 1
+    ledger.set_run_value(RUN, msgspec.json.encode(run).decode())
+    return run
+
+
+def make_lane(
+    live: Live,
+    others: Sequence[Live],
+    sources: Sequence[Source],
+    *,
+    ledger: SqliteLedger,
+    log_reader: LogReader,
+    tail: Tail,
+    recorder: Recorder,
+    clock: Clock,
+    emulator_url: str,
+    transport: Transport | None = None,
+    window: int = WINDOW,
+    suspects: Sequence[Suspect] = (),
+    watch: bool = False,
+) -> Lane:
+    """A lane for one integration; `others` are all integrations, to know whose vendor ids a source carries."""
+    integration, vendor = live.integration, get(live.vendor)
+    base = emulator_url if integration.environment == "sandbox" else None
+    endpoints = {**vendor.endpoints(integration.settings, base), **integration.endpoints}
+    setup = Setup(integration.settings, endpoints)
+    mine = [source for source in sources if integration.takes_source(source.key)]
+    shards = log_reader.shards()
+    heads = {shard: log_reader.head(shard) for shard in shards}
+    state = ledger.open_lane(
+        integration.key,
+        vendor.key,
+        [source.key for source in mine],
+        heads,
+        {shard: log_reader.counts(shard, heads[shard]) for shard in shards},
+    )
+    delivery = integration.delivery
+    transport = transport or HttpTransport(timeout=delivery.timeout, connections=delivery.concurrency)
+    breaker = Breaker(clock)
+
+    def suspect(item: Delivery) -> None:
+        note = Suspect(integration.key, item.shard, item.position, item.generation)
+        ledger.set_run_value(SUSPECT, msgspec.json.encode(note).decode())
+
+    attempts = Attempts(
+        integration=integration,
+        vendor=vendor,
+        setup=setup,
+        revision=live.revision,
+        callers={source.key: callers_of(source.key, live, others) for source in mine},
+        sender=Sender(transport, vendor.hosts, clock),
+        breaker=breaker,
+        clock=clock,
+        on_attempt=suspect if watch else None,
+    )
+    return Lane(
+        integration=integration,
+        state=state,
+        home_urls={source.key: frozenset(source.home_urls) for source in mine},
+        tail=tail,
+        recorder=recorder,
+        attempts=attempts,
+        breaker=breaker,
+        clock=clock,
+        window=window,
+        poison=frozenset((s.shard, s.position, s.generation) for s in suspects if s.integration == integration.key),
+    )
+
+
+def callers_of(source: str, live: Live, others: Sequence[Live]) -> frozenset[str]:
+    """The callers of this vendor's ids among the integrations that a source feeds."""
+    vendor = get(live.vendor)
+    if vendor.id_caller is None:
+        return frozenset()
+    same = (o.integration for o in others if get(o.vendor).id_name == vendor.id_name and o.integration.takes_source(source))
+    return frozenset(get(i.vendor).id_caller(i.settings) for i in same if get(i.vendor).id_caller)  # type: ignore[misc]
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Deliver until told to stop; then drain."""
+    directory = settings.data
+    state = State.open(directory)
+    clock = Clock()
+    log_reader = await _open_log(directory, stop)
+    if log_reader is None:
+        return
+    ledger = SqliteLedger(directory)
+    recorder = Recorder(ledger, clock)
+    tail = Tail(log_reader)
+    integrations, sources, process = state.integrations(), state.sources(), state.process()
+    reader = LedgerReader(directory)
+    this_run = start_of_run(ledger, {lane.integration: reader.cursors(lane.id) for lane in reader.lanes()})
+    careful = this_run.deaths >= DEATHS_BEFORE_CARE
+    suspects = _suspects(ledger, careful)
+    lanes = {
+        live.integration.key: make_lane(
+            live,
+            integrations,
+            sources,
+            ledger=ledger,
+            log_reader=log_reader,
+            tail=tail,
+            recorder=recorder,
+            clock=clock,
+            emulator_url=settings.emulator_url,
+            window=1 if careful else WINDOW,
+            suspects=suspects,
+            watch=careful,
+        )
+        for live in integrations
+    }
+    for lane in lanes.values():
+        lane.start()
+    log.info("delivering", integrations=sorted(lanes), careful=careful)
+    jobs = [
+        asyncio.create_task(recorder.run()),
+        asyncio.create_task(_replays(state, lanes, directory, log_reader, clock)),
+        asyncio.create_task(_upkeep(ledger, lanes, process.ledger.max_age)),
+        *(task for lane in lanes.values() for task in lane.tasks),
+    ]
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait([stopping, *jobs], return_when=asyncio.FIRST_COMPLETED)
+    for task in done:
+        if task is not stopping and task.exception() is not None:
+            raise task.exception() or RuntimeError  # a fault of ours: die loudly, be started again
+    await asyncio.gather(*(lane.drain(DRAIN_SECONDS) for lane in lanes.values()))
+    for job in jobs:
+        job.cancel()
+    await asyncio.gather(*jobs, return_exceptions=True)
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(2):
+            await recorder.flush()
+    this_run.clean = True
+    ledger.set_run_value(RUN, msgspec.json.encode(this_run).decode())
+    reader.close()
+    ledger.close()
+    log_reader.close()
+    log.info("delivery has stopped")
+
+
+async def _open_log(directory: Path, stop: asyncio.Event) -> SqliteLogReader | None:
+    """The log, once the collector has made it."""
+    told = False
+    while not stop.is_set():
+        try:
+            return SqliteLogReader(directory)
+        except FileNotFoundError:
+            if not told:
+                log.info("waiting for the collector to make the event log", data=str(directory))
+            told = True
+            await asyncio.sleep(0.05)
+    return None
+
+
+def _suspects(ledger: SqliteLedger, careful: bool) -> list[Suspect]:
+    """The event that was being worked on alone when the process died, if it was that careful already."""
+    note = ledger.run_value(SUSPECT)
+    if not note:
+        return []
+    ledger.set_run_value(SUSPECT, "")
+    if not careful:
+        return []
+    found = msgspec.json.decode(note, type=Suspect)
+    log.error("an event is set aside: the process died on it", integration=found.integration, position=found.position)
+    return [found]
+
+
+async def _upkeep(ledger: SqliteLedger, lanes: Mapping[str, Lane], max_age: float) -> None:
+    """Prunes old rows; writes down, for whoever asks, how each lane is."""
+    while True:
+        for key, lane in lanes.items():
+            ledger.set_run_value(f"lane:{key}", msgspec.json.encode(lane.health()).decode())
+        while ledger.prune(round((time.time() - max_age) * 1000)):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(2.0)
+
+
+async def _replays(
+    state: State, lanes: Mapping[str, Lane], directory: Path, log_reader: LogReader, clock: Clock
+) -> None:
+    """Runs the replays that were asked for, one after the other; one that a restart cut off begins again."""
+    while True:
+        for job in await asyncio.to_thread(state.replays, ("queued", "running")):
+            lane = lanes.get(job.integration)
+            if lane is None or not lane.enabled:
+                reason = "is not enabled" if lane else "is not there any more"
+                await asyncio.to_thread(state.update_replay, job.id, "failed", {"error": f"{job.integration} {reason}"})
+                continue
+            told = 0.0
+
+            def tell(progress: replay.Progress, id: str = job.id) -> bool:
+                nonlocal told
+                if clock.monotonic() - told < 0.5:
+                    return True
+                told = clock.monotonic()
+                return state.update_replay(id, "running", msgspec.to_builtins(progress)) == "running"
+
+            ledger = LedgerReader(directory)
+            try:
+                wanted = msgspec.convert(job.filter.get("filter", {}), Filter)
+                rate = float(job.filter.get("rate", replay.RATE))
+                progress = await replay.run(lane, wanted, ledger, log_reader, clock, rate, tell)
+                await asyncio.to_thread(state.update_replay, job.id, "done", msgspec.to_builtins(progress))
+            except (msgspec.ValidationError, ValueError) as error:
+                await asyncio.to_thread(state.update_replay, job.id, "failed", {"error": str(error)})
+            finally:
+                ledger.close()
+        await asyncio.sleep(0.5)
+
+
+def main(settings: Settings) -> None:
+    """Run until SIGTERM or SIGINT."""
+    import uvloop
+
+    async def run_until_signal() -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await run(settings, stop)
+
+    uvloop.run(run_until_signal())

@@ -1,0 +1,125 @@
+"""Gathers outcomes and commits them to the ledger: every 10 ms, or as soon as 256 wait.
+
+Outcomes and cursors go into one transaction, in a thread so that sending goes on meanwhile. While the ledger cannot
+commit, `stalled` is set and nothing may be sent: an outcome that is not recorded would be sent again.
+"""
+
+import asyncio
+import copy
+from collections.abc import Callable
+
+import structlog
+
+from firsthand.deliver.clock import Clock
+from firsthand.eventlog.base import Position
+from firsthand.ledger.base import Ledger, LedgerUnavailable
+from firsthand.ledger.records import OPEN, Delivery, LaneBatch, Range
+
+log = structlog.get_logger()
+
+COMMIT_OUTCOMES = 256
+COMMIT_SECONDS = 0.01
+IDLE_SECONDS = 1.0
+RETRY_SECONDS = 1.0
+MOST_PENDING = 10_000
+
+Cursors = Callable[[], dict[int, Position]]
+
+
+class Recorder:
+    """One for all lanes of a process."""
+
+    def __init__(self, ledger: Ledger, clock: Clock) -> None:
+        self._ledger = ledger
+        self._clock = clock
+        self._cursors: dict[int, Cursors] = {}
+        self._pending: dict[int, LaneBatch] = {}
+        self._count = 0
+        self._failing = False
+        self._wake = asyncio.Event()
+        self._full = asyncio.Event()
+        self._on_change: list[Callable[[], None]] = []
+        self.stalled = False
+
+    def register(self, lane: int, cursors: Cursors, on_change: Callable[[], None]) -> None:
+        """`cursors` gives a lane's positions at the time of a commit; `on_change` is told when `stalled` changes."""
+        self._cursors[lane] = cursors
+        self._on_change.append(on_change)
+
+    def add(self, lane: int, delivery: Delivery) -> None:
+        """Hand over an outcome. The caller may go on changing an open delivery: a copy is kept."""
+        kept = delivery
+        if delivery.state in OPEN:
+            kept = copy.copy(delivery)
+            kept.detail = copy.copy(delivery.detail)
+            delivery.exchanges = []
+            delivery.previous = (delivery.state, delivery.certainty, delivery.code)
+            delivery.replaces_range = None
+        self._batch(lane).deliveries.append(kept)
+        self._added()
+
+    def add_range(self, lane: int, span: Range) -> None:
+        self._batch(lane).ranges.append(span)
+        self._added()
+
+    def _batch(self, lane: int) -> LaneBatch:
+        batch = self._pending.get(lane)
+        if batch is None:
+            batch = self._pending[lane] = LaneBatch(lane=lane, deliveries=[], ranges=[])
+        return batch
+
+    def _added(self) -> None:
+        self._count += 1
+        if self._count == 1:
+            self._wake.set()
+        elif self._count >= COMMIT_OUTCOMES:
+            self._full.set()
+            if self._count > MOST_PENDING and not self.stalled:
+                self._set_stalled(True)
+
+    def _set_stalled(self, stalled: bool) -> None:
+        self.stalled = stalled
+        for tell in self._on_change:
+            tell()
+
+    async def run(self) -> None:
+        """Commits until cancelled. Call `flush` afterwards for what is left."""
+        while True:
+            try:
+                async with asyncio.timeout(IDLE_SECONDS):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass  # nothing ended, but cursors may have moved past events that are no concern of their lane
+            else:
+                if self._count < COMMIT_OUTCOMES:
+                    try:
+                        async with asyncio.timeout(COMMIT_SECONDS):
+                            await self._full.wait()
+                    except TimeoutError:
+                        pass
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Commit what is there; repeats until the ledger takes it."""
+        self._wake.clear()
+        self._full.clear()
+        pending, self._pending, self._count = self._pending, {}, 0
+        for lane, cursors in self._cursors.items():
+            moved = cursors()
+            if moved:
+                pending.setdefault(lane, LaneBatch(lane=lane)).cursors = moved
+        if not pending:
+            return
+        while True:
+            try:
+                await asyncio.to_thread(self._ledger.commit, list(pending.values()), self._clock.now_ms())
+                break
+            except LedgerUnavailable as error:
+                if not self._failing:
+                    log.error("sending has stopped", cause=str(error), remedy="free disk space; it goes on by itself")
+                self._failing = True
+                self._set_stalled(True)
+                await asyncio.sleep(RETRY_SECONDS)
+        if self.stalled:
+            self._failing = False
+            self._set_stalled(False)

@@ -1,0 +1,153 @@
+"""Sends past events again: a temporary reader over part of the ledger, beside the live lane and never in its way.
+
+A replayed delivery is the next generation of the one it takes the place of. What was delivered is left alone unless
+the replay says `resend`; what the vendor took in part is not sent again in that part.
+"""
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Callable
+
+import msgspec
+import structlog
+
+from firsthand.deliver.attempt import Item
+from firsthand.deliver.clock import Clock
+from firsthand.deliver.lane import Lane
+from firsthand.event import decoder
+from firsthand.eventlog.base import LogReader, Row
+from firsthand.ledger.reader import Filter, LedgerReader
+from firsthand.ledger.records import Delivery, Detail, Range
+from firsthand.ratelimit import TokenBucket
+
+log = structlog.get_logger()
+
+RATE = 100.0
+"""Events a second, where the integration has no lower rate of its own."""
+IN_FLIGHT = 8
+
+
+class Progress(msgspec.Struct):
+    """How far a replay is. `gone` are events that neither log nor ledger hold any more."""
+
+    total: int = 0
+    done: int = 0
+    delivered: int = 0
+    dead: int = 0
+    filtered: int = 0
+    gone: int = 0
+
+
+class Candidate(msgspec.Struct):
+    """A delivery to make again."""
+
+    delivery: Delivery
+    name: str
+
+
+async def candidates(
+    lane: int, wanted: Filter, ledger: LedgerReader, log: LogReader
+) -> AsyncIterator[Candidate | None]:
+    """The next generation of each delivery that a filter takes; None for one whose event is gone."""
+    for stored in ledger.select(lane, wanted):
+        old = stored.delivery
+        body = old.event
+        if body is None:
+            row = log.get(old.shard, old.position)
+            body = row.body if row else None
+        if body is None:
+            yield None
+            continue
+        if wanted.message_id and decoder.decode(body).message_id != wanted.message_id:
+            continue
+        # Identity stays as it was frozen: the same revision gives the same bytes. Consent is decided anew.
+        detail = Detail(name=old.detail.name, identity=old.detail.identity)
+        if old.state == "dead":
+            detail.accepted = list(old.detail.accepted)
+        new = copy.copy(old)
+        new.generation, new.event, new.detail, new.state = old.generation + 1, body, detail, "pending"
+        new.certainty = new.next_ms = None
+        yield Candidate(new, detail.name)
+    for range_id, span in ledger.ranges_of(lane, wanted):
+        if span.code in ("log_damaged", "backlog_overflow"):
+            continue  # nobody has these events any more
+        taken = ledger.positions(lane, span)
+        async for row in _rows(span, log):
+            if row.position not in taken and _in_time(row, wanted):
+                yield _out_of_range(row, span, range_id)
+
+
+async def _rows(span: Range, log: LogReader) -> AsyncIterator[Row]:
+    after = span.first - 1
+    while after < span.last:
+        rows = await log.read(span.shard, after, 256)
+        if not rows:
+            return
+        for row in rows:
+            if not isinstance(row, Row):
+                after = row.last
+                continue
+            after = row.position
+            if row.position <= span.last and row.source == span.source:
+                yield row
+
+
+def _in_time(row: Row, wanted: Filter) -> bool:
+    late = wanted.to_ms is not None and row.received_ms >= wanted.to_ms
+    return not late and (wanted.from_ms is None or row.received_ms >= wanted.from_ms)
+
+
+def _out_of_range(row: Row, span: Range, range_id: int) -> Candidate:
+    delivery = Delivery(
+        shard=span.shard,
+        position=row.position,
+        generation=1,
+        source=row.source,
+        visitor=row.visitor,
+        received_ms=row.received_ms,
+        event=row.body,
+        previous=(span.state, None, span.code),
+        replaces_range=range_id,
+    )
+    return Candidate(delivery, "")
+
+
+async def run(
+    lane: Lane,
+    wanted: Filter,
+    ledger: LedgerReader,
+    log: LogReader,
+    clock: Clock,
+    rate: float,
+    tell: Callable[[Progress], bool],
+) -> Progress:
+    """Replay through a lane. `tell` is given the progress and says whether to go on."""
+    progress, bucket, slots = Progress(), TokenBucket(rate, clock.monotonic), asyncio.Semaphore(IN_FLIGHT)
+    async for candidate in candidates(lane.id, wanted, ledger, log):
+        progress.total += 1
+        if candidate is None:
+            progress.gone += 1
+            progress.done += 1
+            continue
+        while pause := bucket.take():
+            await clock.sleep(pause)
+        await slots.acquire()
+        item = Item(candidate.delivery, None, candidate.name)
+
+        def settled(item: Item = item) -> None:
+            if not item.on_settled:
+                return
+            item.on_settled = None
+            slots.release()
+            progress.done += 1
+            state = item.delivery.state
+            if state in ("delivered", "dead", "filtered"):
+                setattr(progress, state, getattr(progress, state) + 1)
+
+        item.on_settled = settled
+        lane.replay(item)
+        if not tell(progress):
+            break
+    for _ in range(IN_FLIGHT):
+        await slots.acquire()
+    return progress

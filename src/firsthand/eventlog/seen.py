@@ -1,0 +1,118 @@
+"""Which message ids the log has seen, and where: what makes a repeated event a duplicate.
+
+Kept beside the log in a file of its own with small pages (random keys touch one page each: small pages halve the
+cost), one table per day. The two newest days answer de-duplication, so an id is remembered for 24 to 48 hours;
+older ones stay as long as the log keeps the events, so that any of them can be found by its message id.
+
+The file is not synced with every commit. It says how far it has come, and at start it is brought up to date
+from the log.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+
+from firsthand.eventlog.base import Position, message_key
+
+DAY = 86_400.0
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS generations (
+    number INTEGER PRIMARY KEY, started REAL NOT NULL, last_position INTEGER NOT NULL);
+"""
+
+
+class _MessageId(msgspec.Struct, rename="camel"):
+    message_id: str = ""
+
+
+class Seen:
+    """The writer's side, used in the log writer's thread."""
+
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._db = apsw.Connection(str(path))
+        self._db.pragma("page_size", 1024)
+        for pragma in ("journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=4000", "cache_size=-65536"):
+            self._db.pragma(*pragma.split("="))
+        self._db.execute(SCHEMA)
+        self._generations = [
+            number for (number,) in self._db.execute("SELECT number FROM generations ORDER BY number DESC LIMIT 2")
+        ]
+        self._started = self._db.execute("SELECT max(started) FROM generations").get or 0.0
+
+    def close(self) -> None:
+        self._db.close()
+
+    def catch_up(self, log: apsw.Connection) -> None:
+        """Take in the events of the log that a crash kept out of this file."""
+        reached = self._db.execute("SELECT max(last_position) FROM generations").get or 0
+        sql = (
+            "SELECT position, s.key, body FROM events JOIN sources s ON s.id = source"
+            " WHERE position > ? ORDER BY position LIMIT 10000"
+        )
+        decode = msgspec.json.Decoder(_MessageId).decode
+        while rows := log.execute(sql, (reached,)).fetchall():
+            keys: dict[bytes, Position] = {}
+            row: Any
+            for row in rows:
+                position, source, body = row
+                reached = position
+                try:
+                    keys[message_key(source, decode(body).message_id)] = position
+                except msgspec.DecodeError:
+                    continue  # a damaged row: its reader records the gap
+            self.add(keys, reached)
+
+    def new_key(self, source: str, message_id: str, fresh: dict[bytes, Position]) -> bytes | None:
+        """The key to remember an event by, or None if it was seen in the last day or is among `fresh`."""
+        key = message_key(source, message_id)
+        if key in fresh:
+            return None
+        for number in self._generations:
+            if self._db.execute(f"SELECT 1 FROM seen_{number} WHERE key = ?", (key,)).get is not None:  # noqa: S608
+                return None
+        return key
+
+    def add(self, keys: dict[bytes, Position], last: Position) -> None:
+        """Remember these; `last` is the log's newest position."""
+        if not keys:
+            return
+        with self._db:
+            if not self._generations or self._clock() - self._started >= DAY:
+                self._begin()
+            number = self._generations[0]
+            self._db.executemany(f"INSERT OR REPLACE INTO seen_{number} VALUES (?, ?)", keys.items())  # noqa: S608
+            self._db.execute("UPDATE generations SET last_position = ? WHERE number = ?", (last, number))
+
+    def _begin(self) -> None:
+        number = (self._generations[0] + 1) if self._generations else 1
+        self._started = self._clock()
+        self._db.execute(
+            f"CREATE TABLE seen_{number} (key BLOB PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID"  # noqa: S608
+        )
+        self._db.execute("INSERT INTO generations VALUES (?, ?, 0)", (number, self._started))
+        self._generations = [number, *self._generations][:2]
+
+    def forget(self, dropped: Position) -> None:
+        """Drop the days whose events the log has dropped, except the two that de-duplicate."""
+        old = "SELECT number FROM generations WHERE last_position <= ? ORDER BY number"
+        for (number,) in self._db.execute(old, (dropped,)).fetchall():
+            if number in self._generations:
+                continue
+            with self._db:
+                self._db.execute(f"DROP TABLE seen_{number}")
+                self._db.execute("DELETE FROM generations WHERE number = ?", (number,))
+
+    @staticmethod
+    def find(db: apsw.Connection, source: str, message_id: str) -> Position | None:
+        """Where an event stands in the log, read through any connection to the file."""
+        key = message_key(source, message_id)
+        for (number,) in db.execute("SELECT number FROM generations ORDER BY number DESC").fetchall():
+            position = db.execute(f"SELECT position FROM seen_{number} WHERE key = ?", (key,)).get  # noqa: S608
+            if position is not None:
+                return int(position)
+        return None

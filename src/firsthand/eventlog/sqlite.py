@@ -1,0 +1,414 @@
+"""The embedded event log: one SQLite file, written by one process.
+
+Each append waits for a commit that is on disk (`synchronous=FULL`); calls that arrive while one commit runs
+share the next one. A commit also writes, per source, a mark: the position it ends at and how many events the
+source has appended since the beginning. Counting is then a look-up and never a count of rows.
+
+Nothing is updated and nothing but retention deletes, oldest first and in small chunks, so that the cost of an
+event does not depend on how many wait.
+"""
+
+import asyncio
+import shutil
+import threading
+import time
+import zlib
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import apsw
+import structlog
+
+from firsthand.eventlog.base import FORMAT, PARTITIONS, Gap, LogStatus, LogUnavailable, Position, Record, Row
+from firsthand.eventlog.seen import Seen
+
+log = structlog.get_logger()
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS sources (id INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL);
+CREATE TABLE IF NOT EXISTS events (
+    position INTEGER PRIMARY KEY, format INTEGER NOT NULL, partition INTEGER NOT NULL, visitor INTEGER NOT NULL,
+    source INTEGER NOT NULL, received_ms INTEGER NOT NULL, crc INTEGER NOT NULL, body BLOB NOT NULL);
+CREATE TABLE IF NOT EXISTS marks (
+    source INTEGER NOT NULL, position INTEGER NOT NULL, count INTEGER NOT NULL,
+    PRIMARY KEY (source, position)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS tallies (
+    source TEXT PRIMARY KEY, duplicates INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+"""
+COMMIT_EVENTS = 256
+QUEUE_EVENTS = 20_000
+QUEUE_BYTES = 64 << 20
+RETENTION_CHUNK = 1_000
+UPKEEP_SECONDS = 1.0
+SHARDS = (0,)
+
+Waiter = tuple[Sequence[Record], asyncio.Future[int], asyncio.AbstractEventLoop]
+
+
+def checksum(position: int, visitor: int, source: int, received_ms: int, body: bytes) -> int:
+    """CRC-32 over a row's meaning: a row that was overwritten with another valid row is noticed too."""
+    return zlib.crc32(body, zlib.crc32(b"%d %d %d %d" % (position, visitor, source, received_ms)))
+
+
+class SqliteLogWriter:
+    """The writing side. One thread owns the file; `append` hands it records and awaits their commit."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        max_bytes: int = 10 << 30,
+        max_age: float | None = 7 * 86400.0,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.max_bytes = max_bytes
+        self.max_age = max_age
+        self.full = False
+        self._clock = clock
+        self._directory = directory
+        self._db = apsw.Connection(str(directory / "events.db"))
+        for pragma in ("journal_mode=wal", "synchronous=full", "wal_autocheckpoint=1000", "cache_size=-16384"):
+            self._db.pragma(*pragma.split("="))
+        self._db.execute(SCHEMA)
+        self._sources: dict[str, int] = {key: id for id, key in self._db.execute("SELECT id, key FROM sources")}
+        self._counts = dict(self._db.execute("SELECT source, max(count) FROM marks GROUP BY source"))
+        newest = self._db.execute("SELECT max(position) FROM events").get
+        marked = self._db.execute("SELECT max(position) FROM marks").get
+        self._head: Position = max(newest or 0, marked or 0)
+        self._seen = Seen(directory / "seen.db", clock=clock)
+        self._seen.catch_up(self._db)
+        self._queue: list[Waiter] = []
+        self._queued_events = 0
+        self._queued_bytes = 0
+        self._refused: Counter[str] = Counter()
+        self._next_upkeep = 0.0
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)
+        self._thread.start()
+
+    # -- the side of the event loop ------------------------------------------------------------------------
+
+    async def append(self, records: Sequence[Record]) -> int:
+        size = sum(len(record.body) for record in records)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[int] = loop.create_future()
+        with self._wake:
+            if self._stopping:
+                raise LogUnavailable("the collector is shutting down")
+            if self._queued_events > QUEUE_EVENTS or self._queued_bytes > QUEUE_BYTES:
+                raise LogUnavailable("events arrive faster than the disk takes them")
+            self._queue.append((records, future, loop))
+            self._queued_events += len(records)
+            self._queued_bytes += size
+            self._wake.notify()
+        return await future
+
+    def refused(self, source: str) -> None:
+        self._refused[source] += 1
+
+    async def close(self) -> None:
+        """Commit what was handed in, then close the file. Safe to call twice."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        await asyncio.to_thread(self._thread.join)
+
+    # -- the side of the thread ----------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while True:
+            with self._wake:
+                if not self._queue and not self._stopping:
+                    self._wake.wait(UPKEEP_SECONDS)
+                group = self._take()
+                stopping = self._stopping and not group
+            if group:
+                self._commit(group)
+            if stopping or self._clock() >= self._next_upkeep:
+                self._next_upkeep = self._clock() + UPKEEP_SECONDS
+                self._upkeep()
+            if stopping:
+                self._seen.close()
+                self._db.close()
+                return
+
+    def _take(self) -> list[Waiter]:
+        """The next group to commit: whole calls, about COMMIT_EVENTS events."""
+        events = taken = 0
+        for records, _, _ in self._queue:
+            if events >= COMMIT_EVENTS:
+                break
+            events += len(records)
+            taken += 1
+            self._queued_bytes -= sum(len(record.body) for record in records)
+        group, self._queue = self._queue[:taken], self._queue[taken:]
+        self._queued_events -= events
+        return group
+
+    def _commit(self, group: list[Waiter]) -> None:
+        results: list[int] = []
+        error: LogUnavailable | None = None
+        try:
+            self._check_room()
+            results = self._write(group)
+            self.full = False
+        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError) as fault:
+            error = self._cannot_take(f"the disk cannot take more events ({type(fault).__name__})")
+        except LogUnavailable as fault:
+            error = fault
+        loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[int], int]]] = {}
+        for index, (_, future, loop) in enumerate(group):
+            loops.setdefault(loop, []).append((future, results[index] if results else 0))
+        for loop, answers in loops.items():
+            loop.call_soon_threadsafe(_settle, answers, error)
+
+    def _write(self, group: list[Waiter]) -> list[int]:
+        """One transaction: rows, marks, tallies. Returns how many of each call's records were new."""
+        head, counts = self._head, dict(self._counts)
+        rows: list[tuple[int, int, int, int, int, int, int, bytes]] = []
+        fresh: dict[bytes, Position] = {}
+        duplicates: Counter[str] = Counter()
+        results: list[int] = []
+        touched: set[int] = set()
+        for records, _, _ in group:
+            before = head
+            for record in records:
+                key = self._seen.new_key(record.source, record.message_id, fresh)
+                if key is None:
+                    duplicates[record.source] += 1
+                    continue
+                fresh[key] = head = head + 1
+                source, visitor, received, body = self._source(record.source), record.visitor, record.received_ms, record.body
+                crc = checksum(head, visitor, source, received, body)
+                rows.append((head, FORMAT, visitor % PARTITIONS, visitor, source, received, crc, body))
+                counts[source] = counts.get(source, 0) + 1
+                touched.add(source)
+            results.append(head - before)
+        with self._db:
+            self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
+            self._db.executemany("INSERT INTO marks VALUES (?, ?, ?)", [(s, head, counts[s]) for s in touched])
+            for source_key, count in duplicates.items():
+                self._tally(source_key, "duplicates", count)
+        self._head, self._counts = head, counts
+        # Behind the log and not in its transaction: the log is the truth, and `catch_up` repeats what a crash cut off.
+        self._seen.add(fresh, head)
+        return results
+
+    def _source(self, key: str) -> int:
+        known = self._sources.get(key)
+        if known is None:
+            self._db.execute("INSERT INTO sources (key) VALUES (?)", (key,))
+            known = self._sources[key] = self._db.last_insert_rowid()
+        return known
+
+    def _tally(self, source: str, column: str, count: int) -> None:
+        self._db.execute(
+            f"INSERT INTO tallies (source, {column}) VALUES (?, ?)"  # noqa: S608 (two fixed names)
+            f" ON CONFLICT (source) DO UPDATE SET {column} = {column} + excluded.{column}",
+            (source, count),
+        )
+
+    def _check_room(self) -> None:
+        """Refuse before the disk is so full that the ledger could not record outcomes either."""
+        usage = shutil.disk_usage(self._directory)
+        if usage.free < min(64 << 20, usage.total // 20):
+            raise self._cannot_take(f"the disk is full ({usage.free >> 20} MB left)")
+
+    def _cannot_take(self, message: str) -> LogUnavailable:
+        if not self.full:
+            log.error("event log refuses events", cause=message, remedy="free disk space or lower log.max_bytes")
+        self.full = True
+        return LogUnavailable(message, retry_after=5)
+
+    def _upkeep(self) -> None:
+        try:
+            refused, self._refused = self._refused, Counter()
+            with self._db:
+                for source, count in refused.items():
+                    self._tally(source, "refused", count)
+                self._db.executemany(
+                    "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    [("max_bytes", self.max_bytes), ("full", int(self.full))],
+                )
+            while self._retain():
+                if self._queue:
+                    return  # events that wait for an answer go first; the rest is dropped a moment later
+            if self.full:
+                self._check_room()
+                self.full = False
+        except (apsw.FullError, apsw.IOError, LogUnavailable):
+            return  # said when the log was found full; tried again in a second
+
+    def _retain(self) -> bool:
+        """Drop the oldest chunk if it is over age or over size; says whether there may be more to drop."""
+        oldest = self._db.execute("SELECT position, received_ms FROM events ORDER BY position LIMIT 1").get
+        if oldest is None:
+            return False
+        position, received_ms = oldest
+        over_age = self.max_age is not None and received_ms < (self._clock() - self.max_age) * 1000
+        over_size = log_bytes(self._db) > self.max_bytes
+        if not over_age and not over_size:
+            return False
+        last = position + RETENTION_CHUNK - 1
+        if over_age and not over_size:
+            cutoff = round((self._clock() - (self.max_age or 0)) * 1000)
+            sql = "SELECT min(position) FROM events WHERE position BETWEEN ? AND ? AND received_ms >= ?"
+            kept = self._db.execute(sql, (position, last, cutoff)).get
+            last = kept - 1 if kept is not None else last
+        with self._db:
+            self._db.execute("DELETE FROM events WHERE position <= ?", (last,))
+            # The newest mark at or before the cut stays: counts up to any later position start from it.
+            self._db.execute(
+                "DELETE FROM marks WHERE position < (SELECT max(m.position) FROM marks m"
+                " WHERE m.source = marks.source AND m.position <= ?)",
+                (last,),
+            )
+        self._seen.forget(last)
+        return True
+
+
+def _settle(answers: list[tuple[asyncio.Future[int], int]], error: LogUnavailable | None) -> None:
+    for future, new in answers:
+        if future.done():  # the caller went away; its events are in the log all the same
+            continue
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(new)
+
+
+def log_bytes(db: apsw.Connection) -> int:
+    """Bytes in use in a database file, free pages left out."""
+    pages = int(db.pragma("page_count")) - int(db.pragma("freelist_count"))
+    return pages * int(db.pragma("page_size"))
+
+
+class SqliteLogReader:
+    """The reading side: any process, any number of them. Never writes and never checkpoints."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._db = open_reader(directory / "events.db")
+        self._seen = open_reader(directory / "seen.db")
+        self._sources: dict[int, str] = {}
+
+    def close(self) -> None:
+        self._db.close()
+        self._seen.close()
+
+    def shards(self) -> Sequence[int]:
+        return SHARDS
+
+    async def read(self, shard: int, after: Position, limit: int, wait: float = 0.0) -> list[Row | Gap]:
+        rows = self._read(after, limit)
+        deadline = time.monotonic() + wait
+        pause = 0.002
+        while not rows and time.monotonic() < deadline:
+            version = self._db.data_version()
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, 0.02)
+            if self._db.data_version() != version or pause >= 0.02:
+                rows = self._read(after, limit)
+        return rows
+
+    def _read(self, after: Position, limit: int) -> list[Row | Gap]:
+        found: list[Row | Gap] = []
+        tail = self.tail(0)
+        if after < tail - 1 and self.counts(0, after) != self.counts(0, tail - 1):
+            found.append(Gap(after + 1, tail - 1, "dropped"))
+        sql = "SELECT position, format, partition, visitor, source, received_ms, crc, body FROM events"
+        try:
+            for values in self._db.execute(f"{sql} WHERE position > ? ORDER BY position LIMIT ?", (after, limit)):
+                found.append(self._row(*values))
+        except apsw.CorruptError:
+            last = found[-1] if found else None
+            reached = last.position if isinstance(last, Row) else last.last if last else after
+            if not found:
+                found.append(self._around(reached))
+        return found
+
+    def _row(
+        self, position: int, format: int, partition: int, visitor: int, source: int, received_ms: int, crc: int, body: bytes
+    ) -> Row | Gap:
+        if format != FORMAT or crc != checksum(position, visitor, source, received_ms, body):
+            return Gap(position, position, "damaged")
+        return Row(position, partition, visitor, self._source_key(source), received_ms, body)
+
+    def _around(self, reached: Position) -> Gap:
+        """The gap from a damaged page to the next row that can be read, found by doubling steps."""
+        head = self.head(0)
+        step = 1
+        while reached + step < head:
+            try:
+                sql = "SELECT position, length(body), crc FROM events WHERE position > ? ORDER BY position LIMIT 1"
+                self._db.execute(sql, (reached + step,)).get  # noqa: B018 (reading is the test)
+                return Gap(reached + 1, reached + step, "damaged")
+            except apsw.CorruptError:
+                step *= 2
+        return Gap(reached + 1, head, "damaged")
+
+    def _source_key(self, id: int) -> str:
+        if id not in self._sources:
+            self._sources = dict(self._db.execute("SELECT id, key FROM sources"))
+        return self._sources[id]
+
+    def head(self, shard: int) -> Position:
+        return int(self._db.execute("SELECT max(position) FROM marks").get or 0)
+
+    def tail(self, shard: int) -> Position:
+        oldest = self._db.execute("SELECT position FROM events ORDER BY position LIMIT 1").get
+        return int(oldest) if oldest is not None else self.head(shard) + 1
+
+    def counts(self, shard: int, upto: Position) -> dict[str, int]:
+        counts: dict[str, int] = {}
+        newest = "SELECT count, position FROM marks WHERE source = ? AND position <= ? ORDER BY position DESC LIMIT 1"
+        between = "SELECT count(*) FROM events WHERE position > ? AND position <= ? AND source = ?"
+        sources: list[Any] = self._db.execute("SELECT id, key FROM sources").fetchall()
+        for id, key in sources:
+            mark = self._db.execute(newest, (id, upto)).get
+            count, position = mark if mark is not None else (0, 0)
+            later = self._db.execute("SELECT min(position) FROM marks WHERE source = ? AND position > ?", (id, upto)).get
+            # A position inside a commit: the rows of that one commit are counted, never more.
+            if later is not None:
+                count += self._db.execute(between, (position, upto, id)).get
+            counts[key] = count
+        return counts
+
+    def find(self, source: str, message_id: str) -> tuple[int, Position] | None:
+        position = Seen.find(self._seen, source, message_id)
+        return None if position is None else (0, position)
+
+    def get(self, shard: int, position: Position) -> Row | None:
+        rows = self._read(position - 1, 1)
+        row = rows[-1] if rows else None
+        return row if isinstance(row, Row) and row.position == position else None
+
+    def sources(self) -> list[str]:
+        """The keys of all sources that ever sent an event or had one refused."""
+        sql = "SELECT key FROM sources UNION SELECT source FROM tallies ORDER BY 1"
+        return [str(key) for (key,) in self._db.execute(sql)]
+
+    def tallies(self) -> dict[str, tuple[int, int]]:
+        """Duplicates and refused items by source key."""
+        rows: list[Any] = self._db.execute("SELECT source, duplicates, refused FROM tallies").fetchall()
+        return {source: (duplicates, refused) for source, duplicates, refused in rows}
+
+    def status(self) -> LogStatus:
+        state = dict(self._db.execute("SELECT name, value FROM state"))
+        return LogStatus(log_bytes(self._db), state.get("max_bytes", 0), bool(state.get("full", 0)))
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """A connection that reads a file some other process writes. Raises FileNotFoundError before there is one."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there yet: it is made when `firsthand serve` first runs")
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    db.set_busy_timeout(5_000)
+    db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    db.pragma("wal_autocheckpoint", 0)
+    db.pragma("query_only", 1)
+    return db

@@ -1,0 +1,206 @@
+"""The reading side of the embedded ledger: any process, any number of them; never writes."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from firsthand.eventlog.base import Position
+from firsthand.eventlog.sqlite import open_reader
+from firsthand.ledger.records import Counted, Delivery, Detail, Exchange, Range
+
+_detail = msgspec.json.Decoder(Detail)
+_exchange = msgspec.msgpack.Decoder(Exchange)
+_COLUMNS = (
+    "lane, shard, position, generation, latest, source, state, certainty, code, visitor, received_ms, updated_ms,"
+    " next_ms, message_id, detail, event"
+)
+
+
+class Lane(NamedTuple):
+    id: int
+    integration: str
+    vendor: str
+
+
+class Filter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which deliveries: by state, reason code and the time the event was received (milliseconds, upper bound
+    excluded). `resend` includes what was delivered."""
+
+    state: str | None = None
+    code: str | None = None
+    from_ms: int | None = None
+    to_ms: int | None = None
+    message_id: str | None = None
+    resend: bool = False
+
+    @property
+    def states(self) -> tuple[str, ...]:
+        if self.state is not None:
+            return (self.state,)
+        return ("dead", "filtered", "delivered") if self.resend else ("dead", "filtered")
+
+
+class Stored(msgspec.Struct, frozen=True):
+    """A delivery as it stands in the ledger."""
+
+    lane: int
+    delivery: Delivery
+    latest: bool
+    updated_ms: int
+
+
+class LedgerReader:
+    """Raises FileNotFoundError while there is no ledger yet."""
+
+    def __init__(self, directory: Path) -> None:
+        self._db = open_reader(directory / "ledger.db")
+
+    def close(self) -> None:
+        self._db.close()
+
+    def lanes(self) -> list[Lane]:
+        return [Lane(*row) for row in self._db.execute("SELECT id, integration, vendor FROM lanes ORDER BY id")]
+
+    def cursors(self, lane: int) -> dict[int, Position]:
+        return dict(self._db.execute("SELECT shard, position FROM cursors WHERE lane = ?", (lane,)))
+
+    def deliveries(self, shard: int, position: Position) -> list[Stored]:
+        """What became of one event, by integration and generation."""
+        sql = f"SELECT {_COLUMNS} FROM deliveries WHERE lane = ? AND shard = ? AND position = ? ORDER BY generation"  # noqa: S608
+        return [_stored(*row) for lane in self.lanes() for row in self._db.execute(sql, (lane.id, shard, position))]
+
+    def ranges(self, shard: int, position: Position, source: str) -> list[tuple[int, int, Range]]:
+        """Lane, time and range of each common fate that an event shared."""
+        sql = (
+            "SELECT lane, at_ms, shard, first, last, source, state, code, count FROM ranges"
+            " WHERE shard = ? AND first <= ? AND last >= ? AND source = ?"
+        )
+        return [
+            (lane, at_ms, Range(*rest))
+            for lane, at_ms, *rest in self._db.execute(sql, (shard, position, position, source))
+        ]
+
+    def attempts(self, stored: Stored) -> list[Exchange]:
+        sql = "SELECT exchange FROM attempts WHERE lane = ? AND shard = ? AND position = ? AND generation = ? ORDER BY id"
+        d = stored.delivery
+        return [
+            _exchange.decode(packed)
+            for (packed,) in self._db.execute(sql, (stored.lane, d.shard, d.position, d.generation))
+        ]
+
+    def kept(self, message_id: str) -> list[Stored]:
+        """Deliveries that hold their event themselves, which the log may have dropped."""
+        sql = f"SELECT {_COLUMNS} FROM deliveries WHERE message_id = ?"  # noqa: S608
+        return [_stored(*row) for row in self._db.execute(sql, (message_id,))]
+
+    def counted(self, lane: int) -> list[Counted]:
+        sql = (
+            "SELECT source, state, nullif(certainty, ''), nullif(code, ''), sum(count) FROM counters"
+            " WHERE lane = ? GROUP BY 1, 2, 3, 4 HAVING sum(count) != 0"
+        )
+        return [Counted(*row) for row in self._db.execute(sql, (lane,))]
+
+    def recounted(self, lane: int) -> list[Counted]:
+        """The same counts, made from the rows themselves. Reads every row of the lane."""
+        sql = (
+            "SELECT source, state, nullif(certainty, ''), nullif(code, ''), sum(n) FROM ("
+            " SELECT source, state, coalesce(certainty, '') certainty, coalesce(code, '') code, count(*) n"
+            "  FROM deliveries WHERE lane = ?1 AND latest GROUP BY 1, 2, 3, 4"
+            " UNION ALL SELECT source, state, '', code, sum(count - replayed) FROM ranges WHERE lane = ?1 GROUP BY 1, 2, 4"
+            " UNION ALL SELECT source, state, certainty, code, sum(count) FROM pruned WHERE lane = ?1 GROUP BY 1, 2, 3, 4"
+            ") GROUP BY 1, 2, 3, 4 HAVING sum(n) != 0"
+        )
+        return [Counted(*row) for row in self._db.execute(sql, (lane,))]
+
+    def starts(self, lane: int) -> dict[tuple[int, str], int]:
+        """By shard and source: what the log had counted when the lane began to read that source."""
+        sql = "SELECT shard, source, start_count FROM lane_sources WHERE lane = ? AND active"
+        return {(shard, source): count for shard, source, count in self._db.execute(sql, (lane,))}
+
+    def settled_counts(self, lane: int) -> dict[tuple[int, str], int]:
+        """By shard and source: the sum of the counters."""
+        sql = "SELECT shard, source, sum(count) FROM counters WHERE lane = ? GROUP BY 1, 2"
+        return {(shard, source): count for shard, source, count in self._db.execute(sql, (lane,))}
+
+    def beyond(self, lane: int) -> dict[tuple[int, str], int]:
+        """By shard and source: outcomes recorded beyond the cursor, ahead of one that is still under way."""
+        sql = (
+            "SELECT d.shard, d.source, count(*) FROM deliveries d JOIN cursors c ON c.lane = d.lane AND c.shard = d.shard"
+            " WHERE d.lane = ? AND d.position > c.position AND d.generation = 0 GROUP BY 1, 2"
+        )
+        return {(shard, source): count for shard, source, count in self._db.execute(sql, (lane,))}
+
+    def minutes(self, lane: int, since_minute: int) -> list[tuple[int, Counted]]:
+        """What ended in each minute (minutes since 1970)."""
+        sql = (
+            "SELECT minute, source, state, nullif(certainty, ''), nullif(code, ''), count FROM minutes"
+            " WHERE lane = ? AND minute >= ? ORDER BY minute"
+        )
+        return [(minute, Counted(*rest)) for minute, *rest in self._db.execute(sql, (lane, since_minute))]
+
+    def select(self, lane: int, wanted: Filter) -> Iterator[Stored]:
+        """The newest generation of each settled delivery that a filter takes, in log order."""
+        states = wanted.states
+        sql = (
+            f"SELECT {_COLUMNS} FROM deliveries WHERE lane = ? AND latest AND state IN ({', '.join('?' * len(states))})"  # noqa: S608
+            " AND (? IS NULL OR code = ?) AND (? IS NULL OR received_ms >= ?) AND (? IS NULL OR received_ms < ?)"
+            " AND shard = ? AND position > ? ORDER BY position LIMIT 500"
+        )
+        for shard in sorted(self.cursors(lane)):
+            after = 0
+            while True:
+                code, start, end = wanted.code, wanted.from_ms, wanted.to_ms
+                values = (lane, *states, code, code, start, start, end, end, shard, after)
+                rows = [_stored(*row) for row in self._db.execute(sql, values)]
+                if not rows:
+                    break
+                yield from rows
+                after = rows[-1].delivery.position
+
+    def ranges_of(self, lane: int, wanted: Filter) -> list[tuple[int, Range]]:
+        """Row id and range of each common fate that a filter takes. Its time is that of the events, not known here."""
+        sql = (
+            "SELECT id, shard, first, last, source, state, code, count FROM ranges WHERE lane = ? AND (? IS NULL OR code = ?)"
+            " AND count > replayed ORDER BY id"
+        )
+        found = [(id, Range(*rest)) for id, *rest in self._db.execute(sql, (lane, wanted.code, wanted.code))]
+        return [(id, span) for id, span in found if span.state in wanted.states]
+
+    def positions(self, lane: int, span: Range) -> set[Position]:
+        """Positions in a range that have a delivery of their own."""
+        sql = "SELECT position FROM deliveries WHERE lane = ? AND shard = ? AND position BETWEEN ? AND ? AND source = ?"
+        return {p for (p,) in self._db.execute(sql, (lane, span.shard, span.first, span.last, span.source))}
+
+    def run_value(self, name: str) -> str | None:
+        value: Any = self._db.execute("SELECT value FROM runs WHERE name = ?", (name,)).get
+        return None if value is None else str(value)
+
+
+def _stored(
+    lane: int, shard: int, position: Position, generation: int, latest: int, source: str, state: Any,
+    certainty: str | None, code: str | None, visitor: int, received_ms: int, updated_ms: int, next_ms: int | None,
+    message_id: str | None, detail: bytes, event: bytes | None,
+) -> Stored:  # fmt: skip
+    delivery = Delivery(
+        shard=shard,
+        position=position,
+        generation=generation,
+        source=source,
+        visitor=visitor,
+        received_ms=received_ms,
+        state=state,
+        certainty=certainty,
+        next_ms=next_ms,
+        message_id=message_id,
+        event=event,
+        detail=_detail.decode(detail),
+        previous=(state, certainty, code),
+    )
+    return Stored(lane, delivery, bool(latest), updated_ms)
+
+
+def total(counted: Sequence[Counted], state: str) -> int:
+    """How many are in a state."""
+    return sum(row.count for row in counted if row.state == state)

@@ -1,0 +1,128 @@
+"""Everything that happened to one event, at every integration: the object behind `trace` and the management API."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import msgspec
+
+from firsthand.event import Event, decoder, format_time
+from firsthand.eventlog.base import LogReader
+from firsthand.ledger.masking import mask, shown_body, shown_url
+from firsthand.ledger.reader import Lane, LedgerReader, Stored
+from firsthand.ledger.records import Exchange, Range
+
+
+def trace(message_id: str, sources: Iterable[str], log: LogReader, ledger: LedgerReader) -> list[dict[str, Any]]:
+    """The traces of a message id, one for each source that sent it. Empty if nothing is known of it."""
+    found: list[dict[str, Any]] = []
+    lanes = {lane.id: lane for lane in ledger.lanes()}
+    known: set[str] = set()
+    for source in sources:
+        place = log.find(source, message_id)
+        row = log.get(*place) if place else None
+        if place is None or row is None:
+            continue
+        known.add(source)
+        found.append(_traced(decoder.decode(row.body), source, *place, lanes, ledger))
+    # The log may have dropped it: a delivery that still needs its event keeps it.
+    for stored in ledger.kept(message_id):
+        delivery = stored.delivery
+        if delivery.source not in known and delivery.event is not None:
+            known.add(delivery.source)
+            event = decoder.decode(delivery.event)
+            found.append(_traced(event, delivery.source, delivery.shard, delivery.position, lanes, ledger))
+    return found
+
+
+def _traced(
+    event: Event, source: str, shard: int, position: int, lanes: dict[int, Lane], ledger: LedgerReader
+) -> dict[str, Any]:
+    stored = ledger.deliveries(shard, position)
+    own = {row.lane for row in stored}
+    deliveries = [_delivery(lanes[row.lane], row, ledger.attempts(row)) for row in stored]
+    deliveries += [
+        _shared(lanes[lane], at_ms, span) for lane, at_ms, span in ledger.ranges(shard, position, source) if lane not in own
+    ]
+    settled = own | {lane for lane, _, _ in ledger.ranges(shard, position, source)}
+    for lane in lanes.values():
+        reads = (shard, source) in ledger.starts(lane.id)
+        if lane.id not in settled and reads and position > ledger.cursors(lane.id).get(shard, 0):
+            deliveries.append(_waiting(lane))
+    return {
+        "message_id": event.message_id,
+        "event": mask(msgspec.to_builtins(event)),
+        "source": source,
+        "received_at": event.received_at,
+        "deliveries": deliveries,
+    }
+
+
+def _delivery(lane: Lane, stored: Stored, attempts: Sequence[Exchange]) -> dict[str, Any]:
+    delivery, detail = stored.delivery, stored.delivery.detail
+    return {
+        "integration": lane.integration,
+        "vendor": lane.vendor,
+        "generation": delivery.generation,
+        "superseded": not stored.latest,
+        "name": detail.name,
+        "state": delivery.state,
+        "certainty": delivery.certainty,
+        "reason": msgspec.to_builtins(detail.reason) if detail.reason else None,
+        "warnings": detail.warnings,
+        "revision": detail.revision or None,
+        "vendor_version": detail.vendor_version or None,
+        "consent": msgspec.to_builtins(detail.consent) if detail.consent else None,
+        "identity": detail.identity.vendor_ids if detail.identity else {},
+        "updated_at": format_time(stored.updated_ms),
+        "next_attempt_at": format_time(delivery.next_ms) if delivery.next_ms else None,
+        "attempts": [_attempt(exchange) for exchange in attempts],
+    }
+
+
+def _attempt(exchange: Exchange) -> dict[str, Any]:
+    failure = exchange.failure
+    return {
+        "at": format_time(exchange.at_ms),
+        "duration_ms": exchange.duration_ms,
+        "request_index": exchange.request_index,
+        "hop": exchange.hop,
+        "request": {
+            "method": exchange.method,
+            "url": shown_url(exchange.url),
+            "headers": mask(exchange.headers),
+            "body": shown_body(exchange.body),
+        },
+        "response": None
+        if exchange.status is None
+        else {
+            "status": exchange.status,
+            "headers": mask(exchange.response_headers),
+            "body": shown_body(exchange.response_body),
+        },
+        "error": {"cause": failure.cause, "sent": failure.sent, "message": failure.message} if failure else None,
+    }
+
+
+def _shared(lane: Lane, at_ms: int, span: Range) -> dict[str, Any]:
+    message = f"one of {span.count} events that met the same fate"
+    reason = {"code": span.code, "field": None, "message": message}
+    return _bare(lane, span.state) | {"reason": reason, "updated_at": format_time(at_ms)}
+
+
+def _waiting(lane: Lane) -> dict[str, Any]:
+    return _bare(lane, "pending")
+
+
+def _bare(lane: Lane, state: str) -> dict[str, Any]:
+    return {
+        "integration": lane.integration,
+        "vendor": lane.vendor,
+        "generation": 0,
+        "superseded": False,
+        "state": state,
+        "certainty": None,
+        "reason": None,
+        "revision": None,
+        "consent": None,
+        "attempts": [],
+    }

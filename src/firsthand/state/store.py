@@ -1,0 +1,206 @@
+"""The state's operations. Each is one transaction."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import msgspec
+import sqlalchemy as sa
+from uuid_utils import uuid7
+
+from firsthand.config import Config, Integration, Process, Source, canonical_json, integration_from_snapshot
+from firsthand.event import format_time
+from firsthand.state.changes import Change
+from firsthand.state.database import Database, StateError, open_database
+from firsthand.state.steps import Steps, live_revisions, stored_process
+from firsthand.state.tables import integrations, replays, revisions, sources
+
+if TYPE_CHECKING:
+    from firsthand.vendors.base import AnyVendor
+
+ReplayState = Literal["queued", "running", "done", "failed", "cancelled"]
+FINAL: tuple[ReplayState, ...] = ("done", "failed", "cancelled")
+
+
+class Live(msgspec.Struct, frozen=True):
+    """An integration as it is to run now."""
+
+    integration: Integration
+    revision: int
+
+    @property
+    def vendor(self) -> str:
+        return self.integration.vendor
+
+
+class Replay(msgspec.Struct, frozen=True):
+    """A request to send events of one integration again, and how far it is."""
+
+    id: str
+    integration: str
+    filter: dict[str, Any]
+    state: ReplayState
+    progress: dict[str, Any]
+    created_at: str
+    updated_at: str
+
+
+class State:
+    """Sources, integrations with their revisions, and replays. Open it with `State.open`."""
+
+    def __init__(self, database: Database, vendors: Mapping[str, "AnyVendor"], now: Callable[[], float]) -> None:
+        self._database = database
+        self._vendors = vendors
+        self._now = now
+
+    @classmethod
+    def open(
+        cls,
+        data_dir: Path,
+        migrate: bool = False,
+        vendors: Mapping[str, "AnyVendor"] | None = None,
+        now: Callable[[], float] = time.time,
+    ) -> "State":
+        """The state in a data folder. Raises `StateError`.
+
+        `migrate` makes the folder and the tables where they are missing and brings old ones up to date. That is for
+        the one who owns the folder (`serve`, or `apply` before the first one); others wait until it is done.
+        `vendors` are the installed ones where none are given.
+        """
+        if vendors is None:
+            from firsthand.vendors import registry
+
+            vendors = registry()
+        return cls(open_database(data_dir, migrate), vendors, now)
+
+    # Configuration
+
+    def plan(self, config: Config) -> list[Change]:
+        """What `apply` would change."""
+        with self._database.reading() as connection:
+            return [change for change, _ in self._steps(connection).to(config)]
+
+    def apply(self, config: Config) -> list[Change]:
+        """Makes the state what the configuration says, all or nothing, and tells what that changed.
+
+        The answer also has what stayed (`unchanged`): applying the same configuration again changes nothing. An
+        integration that is not what it was gets the next revision. What the configuration no longer has is marked
+        removed and keeps its history. Raises `ConfigError` where an integration's vendor is another one.
+        """
+        with self._database.writing() as connection:
+            steps = self._steps(connection).to(config)
+            for _, statements in steps:
+                for statement in statements:
+                    connection.execute(statement)
+        return [change for change, _ in steps]
+
+    def process(self) -> Process:
+        """What belongs to the gateway as a whole: proxies, and how long things are kept."""
+        with self._database.reading() as connection:
+            return stored_process(connection) or Process()
+
+    def sources(self) -> list[Source]:
+        query = sa.select(sources.c.config).where(sources.c.removed_at.is_(None)).order_by(sources.c.key)
+        with self._database.reading() as connection:
+            return [msgspec.json.decode(config, type=Source) for config in connection.scalars(query)]
+
+    def integrations(self) -> list[Live]:
+        """All integrations that are not removed, those that are not enabled too."""
+        query = live_revisions().where(integrations.c.removed_at.is_(None)).order_by(integrations.c.key)
+        with self._database.reading() as connection:
+            rows = connection.execute(query).all()
+        return [Live(self._integration(row.key, row.live_revision, row.config), row.live_revision) for row in rows]
+
+    def revision(self, key: str, number: int) -> Integration:
+        """An integration as one of its revisions has it, also where it is removed by now."""
+        query = sa.select(revisions.c.config).where(revisions.c.integration == key, revisions.c.number == number)
+        with self._database.reading() as connection:
+            config = connection.scalar(query)
+        if config is None:
+            raise StateError(f"there is no revision {number} of an integration {key}")
+        return self._integration(key, number, config)
+
+    # Replays
+
+    def queue_replay(self, integration: str, filter: Mapping[str, Any]) -> str:
+        """Asks for a replay and returns its id."""
+        known = sa.select(integrations.c.key).where(
+            integrations.c.key == integration, integrations.c.removed_at.is_(None)
+        )
+        replay, now = str(uuid7()), self._time()
+        with self._database.writing() as connection:
+            if connection.scalar(known) is None:
+                raise StateError(f"there is no integration {integration}")
+            connection.execute(
+                replays.insert().values(
+                    id=replay,
+                    integration=integration,
+                    filter=_json(filter),
+                    state="queued",
+                    progress="{}",
+                    created_at=now,
+                    updated_at=now,
+                )
+            )
+        return replay
+
+    def replays(self, states: Iterable[ReplayState] | None = None) -> list[Replay]:
+        """Replays in these states (all where none are named), in the order they were asked for."""
+        query = sa.select(replays).order_by(replays.c.id)
+        if states is not None:
+            query = query.where(replays.c.state.in_(list(states)))
+        with self._database.reading() as connection:
+            return [_replay(row) for row in connection.execute(query)]
+
+    def update_replay(self, id: str, state: ReplayState, progress: Mapping[str, Any] | None = None) -> ReplayState:
+        """Sets a replay's state and progress, and returns the state that now holds.
+
+        A replay that is done, failed or cancelled stays so: who runs it learns from the answer that it was
+        cancelled meanwhile.
+        """
+        values = {"state": state, "updated_at": self._time()}
+        if progress is not None:
+            values["progress"] = _json(progress)
+        with self._database.writing() as connection:
+            connection.execute(replays.update().where(replays.c.id == id, replays.c.state.not_in(FINAL)).values(values))
+            held: ReplayState | None = connection.scalar(sa.select(replays.c.state).where(replays.c.id == id))
+        if held is None:
+            raise StateError(f"there is no replay {id}")
+        return held
+
+    def _integration(self, key: str, number: int, config: str) -> Integration:
+        try:
+            return integration_from_snapshot(config, self._vendors)
+        except LookupError:
+            message = f"the vendor of the integration {key} is not installed; install its package or remove it"
+            raise StateError(message) from None
+        except msgspec.ValidationError as error:
+            message = f"revision {number} of the integration {key} doesn't fit its vendor's settings any more ({error})"
+            raise StateError(f"{message}; apply a configuration with the settings of today") from None
+
+    def _steps(self, connection: sa.Connection) -> Steps:
+        return Steps(connection, self._vendors, self._time())
+
+    def _time(self) -> str:
+        return format_time(round(self._now() * 1000))
+
+
+def _json(value: Any) -> str:
+    return canonical_json(value).decode()
+
+
+def _replay(row: sa.Row[Any]) -> Replay:
+    return Replay(
+        id=row.id,
+        integration=row.integration,
+        filter=_object(row.filter),
+        state=row.state,
+        progress=_object(row.progress),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
+
+
+def _object(text: str) -> dict[str, Any]:
+    return msgspec.json.decode(text, type=dict[str, Any])

@@ -1,0 +1,38 @@
+"""The state of the whole gateway in one object: what `status` prints and the management API answers."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from firsthand.eventlog.sqlite import SqliteLogReader
+from firsthand.ledger.balance import account
+from firsthand.ledger.reader import LedgerReader
+
+
+async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
+    """Counts of sources, integrations and the log, from the files in a data folder, whether or not `serve` runs.
+
+    Raises FileNotFoundError where there is nothing yet.
+    """
+    log, ledger = SqliteLogReader(directory), LedgerReader(directory)
+    try:
+        now_ms = round(time.time() * 1000)
+        integrations = []
+        for lane in ledger.lanes():
+            counts = await account(lane, ledger, log, now_ms, recount)
+            health = ledger.run_value(f"lane:{lane.integration}")
+            row = msgspec.to_builtins(counts) | {"vendor": lane.vendor}
+            integrations.append(row | {"health": msgspec.json.decode(health) if health else None})
+        tallies = log.tallies()
+        received = {shard: log.counts(shard, log.head(shard)) for shard in log.shards()}
+        sources = []
+        for key in log.sources():
+            duplicates, refused = tallies.get(key, (0, 0))
+            count = sum(counts.get(key, 0) for counts in received.values())
+            sources.append({"key": key, "received": count, "duplicates": duplicates, "refused": refused})
+        return {"sources": sources, "integrations": integrations, "log": msgspec.to_builtins(log.status())}
+    finally:
+        log.close()
+        ledger.close()
