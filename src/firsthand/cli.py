@@ -83,15 +83,14 @@ def serve(
             config = Path("firsthand.yaml")
         state = State.open(settings.data, migrate=True)
         if config is not None:
-            changes = state.apply(load(config))
-            for change in changes:
+            for change in state.apply(load(config)):
                 if change.kind != "unchanged":
-                    print(f"{change.kind} {change.what}{': ' if change.detail else ''}{change.detail or ''}", file=sys.stderr)
+                    print(change, file=sys.stderr)
         if not state.sources():
-            example = Path("firsthand.example.yaml")
-            if not example.exists():
-                example.write_text(example())
-            fail(f"there are no sources yet. Begin with the sample in {example}: serve --config {example}")
+            sample = Path("firsthand.example.yaml")
+            if not sample.exists():
+                sample.write_text(example())
+            fail(f"there are no sources yet. Begin with the sample in {sample}: serve --config {sample}")
     if supervised or len(chosen) == 1:
         for role in chosen:
             supervise.run_role(role, settings)
@@ -124,6 +123,16 @@ def emulate(
         server.run(port, host, wanted)
     except ValueError as error:
         fail(str(error))
+
+
+@app.command(epilog="Example: firsthand demo")
+def demo(
+    events: Annotated[int, typer.Option(help="About how many events the hour has.", min=100, max=20_000)] = 2_000,
+) -> None:
+    """See it work: a shop's hour in half a minute, against the emulators; then it goes on until Ctrl-C."""
+    from firsthand.demo.run import run
+
+    raise SystemExit(run(events))
 
 
 @app.command(epilog="Example: firsthand trace 0192f3c1-…-8a4d")

@@ -248,6 +248,7 @@ def test_a_secret_is_not_shown_where_it_is_refused(faults: Faults) -> None:
         'sources: [{key: web, write_key: "hun ter2"}]\n' + integration(settings='{account: "1", api_key: [x]}')
     )
     assert "hun ter2" not in str(found["sources[0].write_key"])
+    assert "4711" not in str(faults("sources: [{key: web, write_key: 4711}]")["sources[0].write_key"])
     assert found["integrations[0].settings.api_key"].message == "this value is not accepted here"
 
 

@@ -49,6 +49,13 @@ def test_a_changed_integration_gets_the_next_revision_and_the_old_one_stays(stat
     assert state.revision("cards", 1).settings.account == "1"
 
 
+def test_a_change_reads_well(state: State, config: Configure) -> None:
+    state.apply(config())
+    (change,) = changed(state.apply(config(('account: "1"', 'account: "100"'))))
+    assert str(change) == 'changed integration cards (revision 2)\n    settings.account: "1" → "100"'
+    assert str(Change("removed", "source app")) == "removed source app"
+
+
 def test_going_back_is_a_revision_too(state: State, config: Configure) -> None:
     for account in ("1", "100", "1"):
         state.apply(config(('account: "1"', f'account: "{account}"')))

@@ -6,6 +6,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -112,3 +113,12 @@ def test_several_processes_can_make_it_at_once(tmp_path: Path) -> None:
     makers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [maker.communicate(timeout=60)[1] for maker in makers] == [""] * 4
     assert State.open(tmp_path / "data", vendors={}).sources() == []
+
+
+def test_applies_at_the_same_time_take_turns(state: State, config: Configure) -> None:
+    configs = [config(('account: "1"', f'account: "{number}"')) for number in range(1000, 1020)]
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(state.apply, configs))
+    assert [live.revision for live in state.integrations()] == [20, 1]
+    accounts = {state.revision("cards", number).settings.account for number in range(1, 21)}
+    assert accounts == {config.integrations[0].settings.account for config in configs}

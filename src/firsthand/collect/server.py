@@ -6,6 +6,7 @@ import structlog
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
+from firsthand import runtime
 from firsthand.collect.app import Collector
 from firsthand.eventlog.sqlite import SqliteLogWriter
 from firsthand.settings import Settings
@@ -18,9 +19,7 @@ GRACE_SECONDS = 10
 
 def main(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are answered first. Exits with 3 if the port is taken."""
-    import uvloop
-
-    uvloop.run(_serve(settings))
+    runtime.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> None:

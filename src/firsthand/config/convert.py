@@ -96,11 +96,13 @@ def _mapping(document: Document, hint: Any, value: Any, path: Path) -> Any:
 
 
 def _leaf(document: Document, hint: Any, core: Any, notes: tuple[Any, ...], value: Any, path: Path) -> Any:
-    found = "this value" if any(isinstance(note, Masked) for note in notes) else shown(value)
+    masked = any(isinstance(note, Masked) for note in notes)
+    found = "this value" if masked else shown(value)
     if core is str and isinstance(value, (int, float)):
         # As it is written in the file: the number 1.10 has already become 1.1.
-        written, kind = document.raw(path), "a switch" if isinstance(value, bool) else "a number"
-        document.fault(path, f"{found} is {kind}, not text", f'put it in quotes, so that no zero is lost: "{written}"')
+        written = "" if masked else f': "{document.raw(path)}"'
+        kind = "a switch" if isinstance(value, bool) else "a number"
+        document.fault(path, f"{found} is {kind}, not text", f"put it in quotes, so that no zero is lost{written}")
         return UNSET
     if core is str and not isinstance(value, str):
         document.fault(path, f"{found} is not accepted here", f"give {_accepted(core, notes)}")

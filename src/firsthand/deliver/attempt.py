@@ -14,12 +14,12 @@ from firsthand.consent import Decision, Policy, decide, decide_unknown
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.policy import AMBIGUOUS_TRIES, CONFIGURATION, backoff, retry_after, verdicts
-from firsthand.deliver.redirects import Result, Sender
+from firsthand.deliver.redirects import Sender
 from firsthand.deliver.tail import UNREADABLE
 from firsthand.event import Event, decoder, parse_time
-from firsthand.ledger.records import Delivery, Exchange, Failure
+from firsthand.ledger.records import Delivery, Failure
 from firsthand.reasons import Dead, Filtered, Reason
-from firsthand.vendors.base import AnyVendor, Identity, Input, Request, Setup, Verdict
+from firsthand.vendors.base import AnyVendor, Answer, Identity, Input, Request, Setup, Verdict
 
 log = structlog.get_logger()
 
@@ -208,44 +208,42 @@ class Attempts:
         return None
 
     async def _send(self, items: list[Item], requests: list[Request], now_ms: int) -> float:
-        given: dict[int, list[tuple[int, Verdict]]] = {i: [] for i in range(len(items))}
+        """Send what the vendor has not taken yet; then each item's verdicts make its state."""
+        given: list[list[tuple[int, Verdict]]] = [[] for _ in items]
         ordinals = [0] * len(items)
-        rest, wait, uncertain, limit = 0.0, 0.0, False, None
+        rest, wait, limit = 0.0, 0.0, None
         for item in items:
             detail = item.delivery.detail
             if not detail.tries:
                 detail.revision, detail.vendor_version = self._revision, self.vendor.version
-                detail.body_sha256 = hashlib.sha256(b"".join(r.body or b"" for r in requests)).hexdigest()
+                detail.body_sha256 = hashlib.sha256(b"".join([r.body or b"" for r in requests])).hexdigest()
             detail.tries += 1
         for request in requests:
-            ordinal = {i: ordinals[i] for i in request.items}
-            for i in request.items:
-                ordinals[i] += 1
-            if all(ordinal[i] in items[i].delivery.detail.accepted for i in request.items):
+            parts = [(i, ordinals[i]) for i in request.items]
+            for i, ordinal in parts:
+                ordinals[i] = ordinal + 1
+            if all([ordinal in items[i].delivery.detail.accepted for i, ordinal in parts]):
                 continue
-            if any(verdict.kind == "retry" for i in request.items for _, verdict in given[i]):
+            if any([verdict.kind == "retry" for i, _ in parts for _, verdict in given[i]]):
                 continue  # the vendor is in trouble: what is left of this event waits with the rest
-            exchanges: list[Exchange] = []
-            result = await self._sender.send(request, ordinal[request.items[0]], exchanges.append)
-            judged = verdicts(result, len(request.items), self._judge(request))
-            for i, verdict in zip(request.items, judged, strict=True):
+            result, exchanges = await self._sender.send(request, parts[0][1])
+            judged = verdicts(self.vendor, self._setup, request, result)
+            for (i, ordinal), verdict in zip(parts, judged, strict=True):
                 items[i].delivery.exchanges = [*items[i].delivery.exchanges, *exchanges]
-                given[i].append((ordinal[i], verdict))
+                given[i].append((ordinal, verdict))
             if isinstance(result, Failure) and result.sent:
-                uncertain, limit = True, request.max_uncertain
+                limit = request.max_uncertain
+                for i, _ in parts:
+                    items[i].delivery.detail.uncertain += 1
             self._tell_breaker(judged)
-            asked = retry_after(result, now_ms, self._integration.delivery.max_age)
-            wait = max(wait, asked or 0.0)
-            if exchanges[-1].status in RESTING and (asked or exchanges[-1].status == 429):
-                rest = max(rest, asked or backoff(items[0].delivery.detail.tries, self._clock.jitter()))
-        for i, item in enumerate(items):
-            if uncertain:
-                item.delivery.detail.uncertain += 1
-            self._conclude(item, given[i], max(wait, rest), limit)
+            if isinstance(result, Answer) and "retry-after" in result.headers or exchanges[-1].status == 429:
+                asked = retry_after(result, now_ms, self._integration.delivery.max_age)
+                wait = max(wait, asked or 0.0)
+                if exchanges[-1].status in RESTING:
+                    rest = max(rest, asked or backoff(items[0].delivery.detail.tries, self._clock.jitter()))
+        for item, verdicts_given in zip(items, given, strict=True):
+            self._conclude(item, verdicts_given, max(wait, rest), limit)
         return rest
-
-    def _judge(self, request: Request) -> Callable[[Any], list[Verdict] | None]:
-        return lambda answer: self.vendor.judge(self._setup, request, answer)
 
     def _tell_breaker(self, judged: list[Verdict]) -> None:
         """A vendor that says no to an event is alive; one that answers nothing sensible, or nobody, is not."""

@@ -220,8 +220,7 @@ class Lane:
             return
         self._counted[shard, row.source] += 1
         settled = self._settled.get(shard)
-        if settled and row.position in settled:
-            settled.discard(row.position)
+        if settled and settled.pop(row.position, None) is not None:
             item.done = True
             return
         self._in_window += 1
@@ -269,8 +268,9 @@ class Lane:
             if isinstance(entry, Gap):
                 await self._settle_gap(shard, entry)
             elif (shard, entry.row.source) in self._counted:
-                spans.setdefault(entry.row.source, []).append(entry.row.position)
                 self._counted[shard, entry.row.source] += 1
+                if self._settled.get(shard, {}).pop(entry.row.position, None) is None:
+                    spans.setdefault(entry.row.source, []).append(entry.row.position)
         for source, positions in spans.items():
             self._recorder.add_range(
                 self.id,
@@ -287,6 +287,10 @@ class Lane:
             if self._windows[shard]:
                 await asyncio.sleep(0.01)
         code = "backlog_overflow" if gap.kind == "dropped" else "log_damaged"
+        for position, source in list(self._settled.get(shard, {}).items()):
+            if position <= gap.last and (shard, source) in self._counted:  # it had its outcome before it was lost
+                del self._settled[shard][position]
+                self._counted[shard, source] += 1
         counts = self._tail.log.counts(shard, gap.last)
         for (lane_shard, source), counted in list(self._counted.items()):
             lost = counts.get(source, 0) - counted

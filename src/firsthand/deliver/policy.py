@@ -4,13 +4,13 @@ Causes decide. What the vendor said no to is final; what may work later is tried
 budget of age and count; what nobody knows is tried again too.
 """
 
-from collections.abc import Callable
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+from typing import Any
 
 from firsthand.deliver.redirects import RedirectRefused, Result
 from firsthand.ledger.records import Failure
-from firsthand.vendors.base import UNVERIFIABLE, Answer, Verdict
+from firsthand.vendors.base import UNVERIFIABLE, AnyVendor, Answer, Request, Setup, Verdict
 
 BASE_SECONDS = 1.0
 CAP_SECONDS = 900.0
@@ -20,13 +20,13 @@ CONFIGURATION = frozenset({"auth_failed", "scope_denied", "redirect_refused", "v
 """Codes that say more about the set-up or the way to the vendor than about the event."""
 
 
-def verdicts(result: Result, items: int, judge: Callable[[Answer], list[Verdict] | None]) -> list[Verdict]:
+def verdicts(vendor: AnyVendor, setup: Setup[Any], request: Request, result: Result) -> list[Verdict]:
     """A verdict for each of a request's items."""
     if isinstance(result, Failure):
-        return [Verdict("retry", message=f"{result.cause}: {result.message}")] * items
+        return [Verdict("retry", message=f"{result.cause}: {result.message}")] * len(request.items)
     if isinstance(result, RedirectRefused):
-        return [Verdict("rejected", code="redirect_refused", message=result.message)] * items
-    return judge(result) or [by_status(result)] * items
+        return [Verdict("rejected", code="redirect_refused", message=result.message)] * len(request.items)
+    return vendor.judge(setup, request, result) or [by_status(result)] * len(request.items)
 
 
 def by_status(answer: Answer) -> Verdict:

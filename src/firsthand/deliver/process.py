@@ -13,6 +13,7 @@ from pathlib import Path
 import msgspec
 import structlog
 
+from firsthand import runtime
 from firsthand.config import Source
 from firsthand.deliver import replay
 from firsthand.deliver.attempt import Attempts
@@ -98,7 +99,7 @@ def make_lane(
         vendor.key,
         [source.key for source in mine],
         heads,
-        {shard: log_reader.counts(shard, heads[shard]) for shard in shards},
+        lambda shard, position: log_reader.counts(shard, max(position, log_reader.tail(shard) - 1)),
     )
     delivery = integration.delivery
     transport = transport or HttpTransport(timeout=delivery.timeout, connections=delivery.concurrency)
@@ -236,7 +237,7 @@ async def _upkeep(ledger: SqliteLedger, lanes: Mapping[str, Lane], max_age: floa
     while True:
         for key, lane in lanes.items():
             ledger.set_run_value(f"lane:{key}", msgspec.json.encode(lane.health()).decode())
-        while ledger.prune(round((time.time() - max_age) * 1000)):
+        while await asyncio.to_thread(ledger.prune, round((time.time() - max_age) * 1000)):
             await asyncio.sleep(0.01)
         await asyncio.sleep(2.0)
 
@@ -276,12 +277,10 @@ async def _replays(
 
 def main(settings: Settings) -> None:
     """Run until SIGTERM or SIGINT."""
-    import uvloop
-
     async def run_until_signal() -> None:
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await run(settings, stop)
 
-    uvloop.run(run_until_signal())
+    runtime.run(run_until_signal())

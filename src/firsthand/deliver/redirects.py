@@ -9,7 +9,7 @@
   redirect that is refused, it is forgotten and the entry is asked once more.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from urllib.parse import urljoin, urlsplit, urlunsplit
 
@@ -42,31 +42,33 @@ class Sender:
         self._clock = clock
         self._remembered: dict[str, tuple[str, float]] = {}
 
-    async def send(self, request: Request, index: int, record: Callable[[Exchange], None]) -> Result:
-        """Send one request to its end; each exchange on the way is handed to `record`."""
+    async def send(self, request: Request, index: int) -> tuple[Result, list[Exchange]]:
+        """Send one request to its end. Returns the result and each exchange on the way to it."""
+        exchanges: list[Exchange] = []
+        if not self._remembered:
+            return await self._follow(request, request.url, index, exchanges), exchanges
         entry, _, query = request.url.partition("?")
         place, until = self._remembered.get(entry, (entry, 0.0))
         if place == entry or until < self._clock.monotonic():
-            return await self._follow(request, request.url, index, record)
-        result = await self._follow(request, _with_query(place, query), index, record)
+            return await self._follow(request, request.url, index, exchanges), exchanges
+        result = await self._follow(request, f"{place}?{query}" if query else place, index, exchanges)
         if isinstance(result, RedirectRefused):
             self._remembered.pop(entry, None)
-            return await self._follow(request, request.url, index, record)
-        return result
+            result = await self._follow(request, request.url, index, exchanges)
+        return result, exchanges
 
-    async def _follow(
-        self, request: Request, url: str, index: int, record: Callable[[Exchange], None]
-    ) -> Result:
+    async def _follow(self, request: Request, url: str, index: int, exchanges: list[Exchange]) -> Result:
         visited = [url]
         while True:
             hop = len(visited) - 1
             started_ms, started = self._clock.now_ms(), self._clock.monotonic()
             result = await self._transport.send(request.method, url, request.headers, request.body)
             duration_ms = round((self._clock.monotonic() - started) * 1000)
+            sent = (started_ms, duration_ms, index, hop, request.method, url, request.headers, request.body)
             if isinstance(result, Failure):
-                record(_exchange(request, started_ms, duration_ms, index, hop, url, failure=result))
+                exchanges.append(Exchange(*sent, failure=result))
                 return result
-            record(_exchange(request, started_ms, duration_ms, index, hop, url, answer=result))
+            exchanges.append(Exchange(*sent, result.status, result.headers, result.body))
             if not 300 <= result.status < 400:
                 if hop:
                     entry = request.url.partition("?")[0]
@@ -104,42 +106,12 @@ class Sender:
         return urlunsplit((scheme, netloc, target.path, _merged(target.query, first.query), ""))
 
 
-def _exchange(
-    request: Request,
-    at_ms: int,
-    duration_ms: int,
-    index: int,
-    hop: int,
-    url: str,
-    answer: Answer | None = None,
-    failure: Failure | None = None,
-) -> Exchange:
-    return Exchange(
-        at_ms,
-        duration_ms,
-        index,
-        hop,
-        request.method,
-        url,
-        request.headers,
-        request.body,
-        answer.status if answer else None,
-        answer.headers if answer else {},
-        answer.body if answer else b"",
-        failure,
-    )
-
-
 def _merged(query: str, original: str) -> str:
     """A query with the original's parameters added that it lacks, byte for byte."""
     pairs = [pair for pair in query.split("&") if pair]
     names = {pair.partition("=")[0] for pair in pairs}
     pairs += [pair for pair in original.split("&") if pair and pair.partition("=")[0] not in names]
     return "&".join(pairs)
-
-
-def _with_query(url: str, query: str) -> str:
-    return f"{url}?{query}" if query else url
 
 
 def _shown(url: str) -> str:

@@ -15,14 +15,19 @@ from typing import Any
 
 import apsw
 import msgspec
+import structlog
 
 from firsthand.eventlog.base import Position, message_key
+from firsthand.eventlog.files import transaction
 
 DAY = 86_400.0
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS generations (
     number INTEGER PRIMARY KEY, started REAL NOT NULL, last_position INTEGER NOT NULL);
 """
+
+
+log = structlog.get_logger()
 
 
 class _MessageId(msgspec.Struct, rename="camel"):
@@ -34,11 +39,13 @@ class Seen:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self._db = apsw.Connection(str(path))
-        self._db.pragma("page_size", 1024)
-        for pragma in ("journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=4000", "cache_size=-65536"):
-            self._db.pragma(*pragma.split("="))
-        self._db.execute(SCHEMA)
+        try:
+            self._db = _open(path)
+        except (apsw.NotADBError, apsw.CorruptError):
+            log.error("the memory of message ids is damaged and made anew from the log", file=str(path))
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            self._db = _open(path)
         self._generations = [
             number for (number,) in self._db.execute("SELECT number FROM generations ORDER BY number DESC LIMIT 2")
         ]
@@ -47,25 +54,30 @@ class Seen:
     def close(self) -> None:
         self._db.close()
 
-    def catch_up(self, log: apsw.Connection) -> None:
-        """Take in the events of the log that a crash kept out of this file."""
+    def catch_up(self, events: apsw.Connection, head: Position) -> None:
+        """Take in the events of the log, up to its newest, that a crash kept out of this file."""
         reached = self._db.execute("SELECT max(last_position) FROM generations").get or 0
         sql = (
             "SELECT position, s.key, body FROM events JOIN sources s ON s.id = source"
             " WHERE position > ? ORDER BY position LIMIT 10000"
         )
         decode = msgspec.json.Decoder(_MessageId).decode
-        while rows := log.execute(sql, (reached,)).fetchall():
+        while reached < head:
             keys: dict[bytes, Position] = {}
+            before = reached
             row: Any
-            for row in rows:
-                position, source, body = row
-                reached = position
-                try:
-                    keys[message_key(source, decode(body).message_id)] = position
-                except msgspec.DecodeError:
-                    continue  # a damaged row: its reader records the gap
+            try:
+                for row in events.execute(sql, (reached,)):
+                    reached, source, body = row
+                    try:
+                        keys[message_key(source, decode(body).message_id)] = reached
+                    except (msgspec.DecodeError, UnicodeDecodeError):
+                        continue  # a damaged row: its reader records the gap
+            except (apsw.CorruptError, UnicodeDecodeError):
+                reached += 1  # a damaged page: past it, position by position
             self.add(keys, reached)
+            if reached == before:
+                return
 
     def new_key(self, source: str, message_id: str, fresh: dict[bytes, Position]) -> bytes | None:
         """The key to remember an event by, or None if it was seen in the last day or is among `fresh`."""
@@ -81,21 +93,21 @@ class Seen:
         """Remember these; `last` is the log's newest position."""
         if not keys:
             return
-        with self._db:
+        begun = None
+        with transaction(self._db):
             if not self._generations or self._clock() - self._started >= DAY:
-                self._begin()
-            number = self._generations[0]
+                begun = self._begin()
+            number = begun or self._generations[0]
             self._db.executemany(f"INSERT OR REPLACE INTO seen_{number} VALUES (?, ?)", keys.items())  # noqa: S608
             self._db.execute("UPDATE generations SET last_position = ? WHERE number = ?", (last, number))
+        if begun is not None:  # known only once it is in the file
+            self._generations, self._started = [begun, *self._generations][:2], self._clock()
 
-    def _begin(self) -> None:
+    def _begin(self) -> int:
         number = (self._generations[0] + 1) if self._generations else 1
-        self._started = self._clock()
-        self._db.execute(
-            f"CREATE TABLE seen_{number} (key BLOB PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID"  # noqa: S608
-        )
-        self._db.execute("INSERT INTO generations VALUES (?, ?, 0)", (number, self._started))
-        self._generations = [number, *self._generations][:2]
+        self._db.execute(f"CREATE TABLE seen_{number} (key BLOB PRIMARY KEY, position INTEGER NOT NULL) WITHOUT ROWID")
+        self._db.execute("INSERT INTO generations VALUES (?, ?, 0)", (number, self._clock()))
+        return number
 
     def forget(self, dropped: Position) -> None:
         """Drop the days whose events the log has dropped, except the two that de-duplicate."""
@@ -103,7 +115,7 @@ class Seen:
         for (number,) in self._db.execute(old, (dropped,)).fetchall():
             if number in self._generations:
                 continue
-            with self._db:
+            with transaction(self._db):
                 self._db.execute(f"DROP TABLE seen_{number}")
                 self._db.execute("DELETE FROM generations WHERE number = ?", (number,))
 
@@ -116,3 +128,12 @@ class Seen:
             if position is not None:
                 return int(position)
         return None
+
+
+def _open(path: Path) -> apsw.Connection:
+    db = apsw.Connection(str(path))
+    db.pragma("page_size", 1024)
+    for pragma in ("journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=4000", "cache_size=-65536"):
+        db.pragma(*pragma.split("="))
+    db.execute(SCHEMA)
+    return db

@@ -22,6 +22,7 @@ import apsw
 import structlog
 
 from firsthand.eventlog.base import FORMAT, PARTITIONS, Gap, LogStatus, LogUnavailable, Position, Record, Row
+from firsthand.eventlog.files import open_reader, snapshot, transaction
 from firsthand.eventlog.seen import Seen
 
 log = structlog.get_logger()
@@ -44,6 +45,8 @@ QUEUE_BYTES = 64 << 20
 RETENTION_CHUNK = 1_000
 UPKEEP_SECONDS = 1.0
 SHARDS = (0,)
+UNREADABLE = (apsw.CorruptError, UnicodeDecodeError)
+"""What reading a damaged page raises: damage can turn bytes into a text that is none."""
 
 Waiter = tuple[Sequence[Record], asyncio.Future[int], asyncio.AbstractEventLoop]
 
@@ -70,16 +73,17 @@ class SqliteLogWriter:
         self._clock = clock
         self._directory = directory
         self._db = apsw.Connection(str(directory / "events.db"))
+        self._db.set_busy_timeout(5_000)  # a reader that opens the file first after a crash holds it for a moment
         for pragma in ("journal_mode=wal", "synchronous=full", "wal_autocheckpoint=1000", "cache_size=-16384"):
             self._db.pragma(*pragma.split("="))
         self._db.execute(SCHEMA)
         self._sources: dict[str, int] = {key: id for id, key in self._db.execute("SELECT id, key FROM sources")}
         self._counts = dict(self._db.execute("SELECT source, max(count) FROM marks GROUP BY source"))
-        newest = self._db.execute("SELECT max(position) FROM events").get
-        marked = self._db.execute("SELECT max(position) FROM marks").get
-        self._head: Position = max(newest or 0, marked or 0)
+        # Each commit ends in a mark, and the newest mark outlives all events.
+        self._head: Position = self._db.execute("SELECT max(position) FROM marks").get or 0
         self._seen = Seen(directory / "seen.db", clock=clock)
-        self._seen.catch_up(self._db)
+        self._seen.catch_up(self._db, self._head)
+        self._seen_behind = False
         self._queue: list[Waiter] = []
         self._queued_events = 0
         self._queued_bytes = 0
@@ -108,7 +112,8 @@ class SqliteLogWriter:
         return await future
 
     def refused(self, source: str) -> None:
-        self._refused[source] += 1
+        with self._wake:
+            self._refused[source] += 1
 
     async def close(self) -> None:
         """Commit what was handed in, then close the file. Safe to call twice."""
@@ -160,6 +165,10 @@ class SqliteLogWriter:
             error = self._cannot_take(f"the disk cannot take more events ({type(fault).__name__})")
         except LogUnavailable as fault:
             error = fault
+        except Exception as fault:
+            # Whatever it is, the thread goes on: without it nobody would ever be answered again.
+            log.error("a commit failed", error=type(fault).__name__, exc_info=fault)
+            error = LogUnavailable(f"an error of ours ({type(fault).__name__})")
         loops: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[int], int]]] = {}
         for index, (_, future, loop) in enumerate(group):
             loops.setdefault(loop, []).append((future, results[index] if results else 0))
@@ -168,6 +177,9 @@ class SqliteLogWriter:
 
     def _write(self, group: list[Waiter]) -> list[int]:
         """One transaction: rows, marks, tallies. Returns how many of each call's records were new."""
+        if self._seen_behind:
+            self._seen.catch_up(self._db, self._head)
+            self._seen_behind = False
         head, counts = self._head, dict(self._counts)
         rows: list[tuple[int, int, int, int, int, int, int, bytes]] = []
         fresh: dict[bytes, Position] = {}
@@ -182,20 +194,30 @@ class SqliteLogWriter:
                     duplicates[record.source] += 1
                     continue
                 fresh[key] = head = head + 1
-                source, visitor, received, body = self._source(record.source), record.visitor, record.received_ms, record.body
+                source, visitor, received, body = (
+                    self._source(record.source),
+                    record.visitor,
+                    record.received_ms,
+                    record.body,
+                )
                 crc = checksum(head, visitor, source, received, body)
                 rows.append((head, FORMAT, visitor % PARTITIONS, visitor, source, received, crc, body))
                 counts[source] = counts.get(source, 0) + 1
                 touched.add(source)
             results.append(head - before)
-        with self._db:
+        with transaction(self._db):
             self._db.executemany("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
             self._db.executemany("INSERT INTO marks VALUES (?, ?, ?)", [(s, head, counts[s]) for s in touched])
             for source_key, count in duplicates.items():
                 self._tally(source_key, "duplicates", count)
         self._head, self._counts = head, counts
         # Behind the log and not in its transaction: the log is the truth, and `catch_up` repeats what a crash cut off.
-        self._seen.add(fresh, head)
+        try:
+            self._seen.add(fresh, head)
+        except apsw.Error as fault:
+            # The events are safe and so the answer is yes; the next commit waits until their ids are known.
+            log.error("message ids could not be remembered", error=type(fault).__name__)
+            self._seen_behind = True
         return results
 
     def _source(self, key: str) -> int:
@@ -226,14 +248,7 @@ class SqliteLogWriter:
 
     def _upkeep(self) -> None:
         try:
-            refused, self._refused = self._refused, Counter()
-            with self._db:
-                for source, count in refused.items():
-                    self._tally(source, "refused", count)
-                self._db.executemany(
-                    "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
-                    [("max_bytes", self.max_bytes), ("full", int(self.full))],
-                )
+            self._write_state()
             while self._retain():
                 if self._queue:
                     return  # events that wait for an answer go first; the rest is dropped a moment later
@@ -242,33 +257,74 @@ class SqliteLogWriter:
                 self.full = False
         except (apsw.FullError, apsw.IOError, LogUnavailable):
             return  # said when the log was found full; tried again in a second
+        except Exception as error:
+            log.error("the event log could not be kept in order", error=type(error).__name__, exc_info=error)
+
+    def _write_state(self) -> None:
+        with self._wake:
+            refused, self._refused = self._refused, Counter()
+        try:
+            with transaction(self._db):
+                for source, count in refused.items():
+                    self._tally(source, "refused", count)
+                self._db.executemany(
+                    "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                    [("max_bytes", self.max_bytes), ("full", int(self.full))],
+                )
+        except apsw.Error:
+            with self._wake:
+                self._refused.update(refused)
+            raise
 
     def _retain(self) -> bool:
         """Drop the oldest chunk if it is over age or over size; says whether there may be more to drop."""
         oldest = self._db.execute("SELECT position, received_ms FROM events ORDER BY position LIMIT 1").get
         if oldest is None:
             return False
-        position, received_ms = oldest
-        over_age = self.max_age is not None and received_ms < (self._clock() - self.max_age) * 1000
+        first, received_ms = oldest
         over_size = log_bytes(self._db) > self.max_bytes
-        if not over_age and not over_size:
+        cutoff = None if self.max_age is None else round((self._clock() - self.max_age) * 1000)
+        last = None
+        if over_size:
+            last = self._commit_end(first, first + RETENTION_CHUNK - 1) or self._first_commit_end(first)
+        elif cutoff is not None and received_ms < cutoff:
+            last = self._old_until(first, cutoff)
+        if last is None:
             return False
-        last = position + RETENTION_CHUNK - 1
-        if over_age and not over_size:
-            cutoff = round((self._clock() - (self.max_age or 0)) * 1000)
-            sql = "SELECT min(position) FROM events WHERE position BETWEEN ? AND ? AND received_ms >= ?"
-            kept = self._db.execute(sql, (position, last, cutoff)).get
-            last = kept - 1 if kept is not None else last
-        with self._db:
+        with transaction(self._db):
             self._db.execute("DELETE FROM events WHERE position <= ?", (last,))
-            # The newest mark at or before the cut stays: counts up to any later position start from it.
-            self._db.execute(
-                "DELETE FROM marks WHERE position < (SELECT max(m.position) FROM marks m"
-                " WHERE m.source = marks.source AND m.position <= ?)",
-                (last,),
-            )
+            for source in self._sources.values():
+                # The newest mark at or before the cut stays: counts up to any later position start from it.
+                self._db.execute(
+                    "DELETE FROM marks WHERE source = ?1 AND position <"
+                    " (SELECT max(position) FROM marks WHERE source = ?1 AND position <= ?2)",
+                    (source, last),
+                )
         self._seen.forget(last)
         return True
+
+    # Whole commits are dropped: between two marks, counting needs all the rows of the commit.
+
+    def _old_until(self, first: Position, cutoff: int) -> Position | None:
+        """The end of the last commit, of a chunk, up to which all events are older than a time."""
+        last = self._commit_end(first, first + RETENTION_CHUNK - 1) or self._first_commit_end(first)
+        sql = "SELECT min(position) FROM events WHERE position BETWEEN ? AND ? AND received_ms >= ?"
+        young = self._db.execute(sql, (first, last, cutoff)).get
+        return last if young is None else self._commit_end(first, young - 1)
+
+    def _commit_end(self, first: Position, last: Position) -> Position | None:
+        """The last position between these two that ends a commit."""
+        return self._mark("max", first, last)
+
+    def _first_commit_end(self, first: Position) -> Position | None:
+        return self._mark("min", first, self._head)
+
+    def _mark(self, which: str, first: Position, last: Position) -> Position | None:
+        # Source by source, so that each is a look-up in the marks' key.
+        sql = f"SELECT {which}(position) FROM marks WHERE source = ? AND position BETWEEN ? AND ?"  # noqa: S608
+        found = [self._db.execute(sql, (source, first, last)).get for source in self._sources.values()]
+        ends = [position for position in found if position is not None]
+        return (max(ends) if which == "max" else min(ends)) if ends else None
 
 
 def _settle(answers: list[tuple[asyncio.Future[int], int]], error: LogUnavailable | None) -> None:
@@ -316,40 +372,78 @@ class SqliteLogReader:
         return rows
 
     def _read(self, after: Position, limit: int) -> list[Row | Gap]:
+        with snapshot(self._db):  # retention must not come between the look for a gap and the read
+            return self._read_snapshot(after, limit)
+
+    def _read_snapshot(self, after: Position, limit: int) -> list[Row | Gap]:
         found: list[Row | Gap] = []
-        tail = self.tail(0)
-        if after < tail - 1 and self.counts(0, after) != self.counts(0, tail - 1):
-            found.append(Gap(after + 1, tail - 1, "dropped"))
-        sql = "SELECT position, format, partition, visitor, source, received_ms, crc, body FROM events"
+        # `>=`: looking for what is greater than the last position of a damaged page would begin on that page.
+        sql = (
+            "SELECT position, format, partition, visitor, source, received_ms, crc, body FROM events"
+            " WHERE position >= ? ORDER BY position LIMIT ?"
+        )
         try:
-            for values in self._db.execute(f"{sql} WHERE position > ? ORDER BY position LIMIT ?", (after, limit)):
+            dropped = self._dropped(after)
+            if dropped is not None:
+                found.append(dropped)
+            for values in self._db.execute(sql, (after + 1, limit)):
                 found.append(self._row(*values))
-        except apsw.CorruptError:
-            last = found[-1] if found else None
-            reached = last.position if isinstance(last, Row) else last.last if last else after
-            if not found:
-                found.append(self._around(reached))
+        except UNREADABLE:
+            if not found and after < self.head(0):
+                found.append(self._around(after))
         return found
 
+    def _dropped(self, after: Position) -> Gap | None:
+        """What retention took between a position and the oldest event."""
+        try:
+            last = self._oldest() - 1
+        except UNREADABLE:
+            return None  # damage is found by whoever reads there
+        return (
+            Gap(after + 1, last, "dropped") if after < last and self.counts(0, after) != self.counts(0, last) else None
+        )
+
     def _row(
-        self, position: int, format: int, partition: int, visitor: int, source: int, received_ms: int, crc: int, body: bytes
+        self,
+        position: int,
+        format: int,
+        partition: int,
+        visitor: int,
+        source: int,
+        received_ms: int,
+        crc: int,
+        body: bytes,
     ) -> Row | Gap:
-        if format != FORMAT or crc != checksum(position, visitor, source, received_ms, body):
+        try:
+            whole = format == FORMAT and crc == checksum(position, visitor, source, received_ms, body)
+        except TypeError:  # damage can turn a number into a text
+            whole = False
+        if not whole:
             return Gap(position, position, "damaged")
         return Row(position, partition, visitor, self._source_key(source), received_ms, body)
 
     def _around(self, reached: Position) -> Gap:
-        """The gap from a damaged page to the next row that can be read, found by doubling steps."""
+        """The gap from a damaged page to the next row that can be read: by doubling steps, then by halving them."""
         head = self.head(0)
-        step = 1
-        while reached + step < head:
-            try:
-                sql = "SELECT position, length(body), crc FROM events WHERE position > ? ORDER BY position LIMIT 1"
-                self._db.execute(sql, (reached + step,)).get  # noqa: B018 (reading is the test)
-                return Gap(reached + 1, reached + step, "damaged")
-            except apsw.CorruptError:
-                step *= 2
-        return Gap(reached + 1, head, "damaged")
+        bad, good = reached + 1, reached + 2
+        while good <= head and not self._readable_from(good):
+            bad, good = good, good + (good - reached)
+        good = min(good, head + 1)
+        while good - bad > 1:
+            middle = (bad + good) // 2
+            if self._readable_from(middle):
+                good = middle
+            else:
+                bad = middle
+        return Gap(reached + 1, good - 1, "damaged")
+
+    def _readable_from(self, position: Position) -> bool:
+        try:
+            sql = "SELECT position, length(body), crc FROM events WHERE position >= ? ORDER BY position LIMIT 1"
+            self._db.execute(sql, (position,)).get  # noqa: B018 (reading is the test)
+        except UNREADABLE:
+            return False
+        return True
 
     def _source_key(self, id: int) -> str:
         if id not in self._sources:
@@ -357,30 +451,52 @@ class SqliteLogReader:
         return self._sources[id]
 
     def head(self, shard: int) -> Position:
-        return int(self._db.execute("SELECT max(position) FROM marks").get or 0)
+        newest = (
+            "SELECT max(newest) FROM (SELECT (SELECT max(position) FROM marks WHERE source = id) newest FROM sources)"
+        )
+        return int(self._db.execute(newest).get or 0)
 
     def tail(self, shard: int) -> Position:
+        try:
+            return self._oldest()
+        except UNREADABLE:
+            return self._around(0).last + 1
+
+    def _oldest(self) -> Position:
         oldest = self._db.execute("SELECT position FROM events ORDER BY position LIMIT 1").get
-        return int(oldest) if oldest is not None else self.head(shard) + 1
+        return int(oldest) if oldest is not None else self.head(0) + 1
 
     def counts(self, shard: int, upto: Position) -> dict[str, int]:
         counts: dict[str, int] = {}
-        newest = "SELECT count, position FROM marks WHERE source = ? AND position <= ? ORDER BY position DESC LIMIT 1"
-        between = "SELECT count(*) FROM events WHERE position > ? AND position <= ? AND source = ?"
+        before = "SELECT count, position FROM marks WHERE source = ? AND position <= ? ORDER BY position DESC LIMIT 1"
+        after = "SELECT count, position FROM marks WHERE source = ? AND position > ? ORDER BY position LIMIT 1"
         sources: list[Any] = self._db.execute("SELECT id, key FROM sources").fetchall()
         for id, key in sources:
-            mark = self._db.execute(newest, (id, upto)).get
-            count, position = mark if mark is not None else (0, 0)
-            later = self._db.execute("SELECT min(position) FROM marks WHERE source = ? AND position > ?", (id, upto)).get
-            # A position inside a commit: the rows of that one commit are counted, never more.
+            count, position = self._db.execute(before, (id, upto)).get or (0, 0)
+            later = self._db.execute(after, (id, upto)).get
             if later is not None:
-                count += self._db.execute(between, (position, upto, id)).get
+                count += self._count_between(id, position, upto, later[1], later[0] - count)
             counts[key] = count
         return counts
 
+    def _count_between(self, source: int, mark: Position, upto: Position, next_mark: Position, whole: int) -> int:
+        """Events between a mark and a position inside a commit: the rows of that one commit are counted, never more."""
+        try:
+            return self._count_rows(source, mark, upto)
+        except apsw.CorruptError:
+            try:  # from the other side of the damage
+                return whole - self._count_rows(source, upto, next_mark)
+            except apsw.CorruptError:
+                return 0
+
+    def _count_rows(self, source: int, after: Position, upto: Position) -> int:
+        # With the limit, SQLite never steps on to the page behind the last row.
+        sql = "SELECT count(*) FROM (SELECT source FROM events WHERE position BETWEEN ? AND ? LIMIT ?) WHERE source = ?"
+        return int(self._db.execute(sql, (after + 1, upto, upto - after, source)).get)
+
     def find(self, source: str, message_id: str) -> tuple[int, Position] | None:
         position = Seen.find(self._seen, source, message_id)
-        return None if position is None else (0, position)
+        return None if position is None or self.get(0, position) is None else (0, position)
 
     def get(self, shard: int, position: Position) -> Row | None:
         rows = self._read(position - 1, 1)
@@ -400,15 +516,3 @@ class SqliteLogReader:
     def status(self) -> LogStatus:
         state = dict(self._db.execute("SELECT name, value FROM state"))
         return LogStatus(log_bytes(self._db), state.get("max_bytes", 0), bool(state.get("full", 0)))
-
-
-def open_reader(path: Path) -> apsw.Connection:
-    """A connection that reads a file some other process writes. Raises FileNotFoundError before there is one."""
-    if not path.exists():
-        raise FileNotFoundError(f"{path} is not there yet: it is made when `firsthand serve` first runs")
-    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-    db.set_busy_timeout(5_000)
-    db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
-    db.pragma("wal_autocheckpoint", 0)
-    db.pragma("query_only", 1)
-    return db

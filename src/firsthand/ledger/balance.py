@@ -37,12 +37,14 @@ async def account(lane: Lane, ledger: LedgerReader, log: LogReader, now_ms: int,
     counted = ledger.counted(lane.id)
     balanced, received, lag = True, 0, 0.0
     for shard, cursor in cursors.items():
+        # Where retention has overtaken the lane, its marks are gone: checked again once the lane has recorded that.
+        overtaken = cursor < log.tail(shard) - 1
         upto, head = log.counts(shard, cursor), log.counts(shard, log.head(shard))
         for (of_shard, source), start in starts.items():
             if of_shard != shard:
                 continue
             done = settled.get((shard, source), 0) - beyond.get((shard, source), 0)
-            balanced = balanced and upto.get(source, 0) - start == done
+            balanced = balanced and (overtaken or upto.get(source, 0) - start == done)
             received += head.get(source, 0) - start
         lag = max(lag, await _lag(log, shard, cursor, now_ms))
     # A source this lane no longer reads: what it was counted for, and nothing more.
@@ -77,5 +79,5 @@ async def account(lane: Lane, ledger: LedgerReader, log: LogReader, now_ms: int,
 
 async def _lag(log: LogReader, shard: int, cursor: int, now_ms: int) -> float:
     """How long the oldest event that waits has been waiting, in seconds."""
-    rows = await log.read(shard, cursor, 1)
-    return max(0.0, (now_ms - rows[0].received_ms) / 1000) if rows and isinstance(rows[0], Row) else 0.0
+    rows = (row for row in await log.read(shard, cursor, 1) if isinstance(row, Row))
+    return max((max(0.0, (now_ms - row.received_ms) / 1000) for row in rows), default=0.0)

@@ -8,7 +8,7 @@ Not promised: a commit need not survive power loss of the machine (it survives `
 repeats deliveries, it never loses one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from firsthand.eventlog.base import Position
@@ -23,10 +23,14 @@ class Ledger(Protocol):
     """The side of deliver."""
 
     def open_lane(
-        self, integration: str, vendor: str, sources: Sequence[str], heads: Mapping[int, Position],
-        counts: Mapping[int, Mapping[str, int]],
+        self,
+        integration: str,
+        vendor: str,
+        sources: Sequence[str],
+        heads: Mapping[int, Position],
+        counts: Callable[[int, Position], Mapping[str, int]],
     ) -> LaneState:
-        """The state of an integration's lane; a new lane starts at `heads`, where the log counts `counts`.
+        """The state of an integration's lane; a new lane starts at `heads`. `counts` are the log's.
 
         A source that joins later starts at the lane's cursor; one that leaves keeps what was counted.
         """

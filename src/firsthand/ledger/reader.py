@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from firsthand.eventlog.base import Position
-from firsthand.eventlog.sqlite import open_reader
+from firsthand.eventlog.files import open_reader
 from firsthand.ledger.records import Counted, Delivery, Detail, Exchange, Range
 
 _detail = msgspec.json.Decoder(Detail)

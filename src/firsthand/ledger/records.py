@@ -118,13 +118,13 @@ class Counted(msgspec.Struct, frozen=True):
 class LaneState(msgspec.Struct, frozen=True):
     """What a lane needs to go on where it stopped.
 
-    `cursors`: everything at or before it, per shard, is settled. `settled`: positions beyond the cursor that are.
-    `open`: the retrying and the held. `received`: events of each source counted so far, by shard and source.
+    `cursors`: everything at or before it, per shard, is settled. `settled`: positions beyond the cursor that are, with
+    the source of each. `open`: the retrying and the held. `received`: events of each source counted so far, by shard and source.
     """
 
     id: int
     cursors: dict[int, Position]
-    settled: dict[int, set[Position]]
+    settled: dict[int, dict[Position, str]]
     open: list[Delivery]
     counted: dict[tuple[int, str], int]
 

@@ -4,8 +4,9 @@ A delivery is one small row in key order; its attempts, which are large, stand i
 are kept as the outcomes are written and checked against two other accounts (see `firsthand.ledger.balance`).
 """
 
+import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import apsw
 import msgspec
 
 from firsthand.eventlog.base import Position
+from firsthand.eventlog.files import transaction
 from firsthand.ledger.base import LedgerUnavailable
 from firsthand.ledger.records import OPEN, Delivery, Detail, LaneBatch, LaneState, Range
 
@@ -73,13 +75,17 @@ class SqliteLedger:
     """The writing side."""
 
     def __init__(self, directory: Path) -> None:
+        # Outcomes are committed in a thread while the event loop writes notes: one connection, one at a time.
+        self._lock = threading.Lock()
         self._db = apsw.Connection(str(directory / "ledger.db"))
+        self._db.set_busy_timeout(5_000)  # a reader that opens the file first after a crash holds it for a moment
         for pragma in ("journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=1000", "cache_size=-32768"):
             self._db.pragma(*pragma.split("="))
         self._db.execute(SCHEMA)
 
     def close(self) -> None:
-        self._db.close()
+        with self._lock:
+            self._db.close()
 
     def open_lane(
         self,
@@ -87,9 +93,9 @@ class SqliteLedger:
         vendor: str,
         sources: Sequence[str],
         heads: Mapping[int, Position],
-        counts: Mapping[int, Mapping[str, int]],
+        counts: Callable[[int, Position], Mapping[str, int]],
     ) -> LaneState:
-        with self._db:
+        with self._lock, transaction(self._db):
             self._db.execute(
                 "INSERT INTO lanes (integration, vendor) VALUES (?, ?)"
                 " ON CONFLICT (integration) DO UPDATE SET vendor = excluded.vendor",
@@ -98,25 +104,21 @@ class SqliteLedger:
             lane = int(self._db.execute("SELECT id FROM lanes WHERE integration = ?", (integration,)).get)
             for shard, head in heads.items():
                 self._db.execute("INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (lane, shard, head))
-                self._set_sources(lane, shard, sources, counts[shard])
-        cursors = dict(self._db.execute("SELECT shard, position FROM cursors WHERE lane = ?", (lane,)))
-        settled = {
-            shard: {
-                position
-                for (position,) in self._db.execute(
-                    "SELECT position FROM deliveries WHERE lane = ? AND shard = ? AND position > ? AND generation = 0",
-                    (lane, shard, cursor),
-                )
+            cursors = dict(self._db.execute("SELECT shard, position FROM cursors WHERE lane = ?", (lane,)))
+            for shard in heads:
+                self._set_sources(lane, shard, sources, counts(shard, cursors[shard]))
+            beyond = "SELECT position, source FROM deliveries WHERE lane = ? AND shard = ? AND position > ? AND generation = 0"
+            settled = {
+                shard: dict(self._db.execute(beyond, (lane, shard, cursor))) for shard, cursor in cursors.items()
             }
-            for shard, cursor in cursors.items()
-        }
-        return LaneState(lane, cursors, settled, self._open_deliveries(lane), self._counted(lane))
+            return LaneState(lane, cursors, settled, self._open_deliveries(lane), self._counted(lane))
 
     def _set_sources(self, lane: int, shard: int, sources: Sequence[str], counts: Mapping[str, int]) -> None:
         rows: list[Any] = self._db.execute(
             "SELECT source, active FROM lane_sources WHERE lane = ? AND shard = ?", (lane, shard)
         ).fetchall()
         known: dict[str, int] = dict(rows)
+        beyond = self._beyond(lane)
         for source in sources:
             if known.get(source) == 1:
                 continue
@@ -124,10 +126,11 @@ class SqliteLedger:
                 "SELECT coalesce(sum(count), 0) FROM counters WHERE lane = ? AND shard = ? AND source = ?",
                 (lane, shard, source),
             ).get
+            before -= beyond.get((shard, source), 0)
             self._db.execute(
                 "INSERT INTO lane_sources VALUES (?, ?, ?, ?, 1) ON CONFLICT (lane, shard, source)"
                 " DO UPDATE SET start_count = excluded.start_count, active = 1",
-                (lane, shard, source, counts.get(source, 0) - int(before)),
+                (lane, shard, source, counts.get(source, 0) - before),
             )
         for source in known.keys() - set(sources):
             self._db.execute(
@@ -174,14 +177,18 @@ class SqliteLedger:
         ):
             if (shard, source) in counted:
                 counted[shard, source] += count
-        beyond = (
+        for key, count in self._beyond(lane).items():
+            if key in counted:
+                counted[key] -= count
+        return counted
+
+    def _beyond(self, lane: int) -> dict[tuple[int, str], int]:
+        """By shard and source, the outcomes recorded beyond the cursor."""
+        sql = (
             "SELECT d.shard, d.source, count(*) FROM deliveries d JOIN cursors c ON c.lane = d.lane AND c.shard = d.shard"
             " WHERE d.lane = ? AND d.position > c.position AND d.generation = 0 GROUP BY d.shard, d.source"
         )
-        for shard, source, count in self._db.execute(beyond, (lane,)):
-            if (shard, source) in counted:
-                counted[shard, source] -= count
-        return counted
+        return {(shard, source): count for shard, source, count in self._db.execute(sql, (lane,))}
 
     def commit(self, batches: Sequence[LaneBatch], now_ms: int) -> None:
         deltas: Counter[Key] = Counter()
@@ -204,7 +211,7 @@ class SqliteLedger:
                 deltas[batch.lane, span.shard, span.source, span.state, "", span.code] += span.count
                 ended[batch.lane, span.shard, span.source, span.state, "", span.code] += span.count
         try:
-            with self._db:
+            with self._lock, transaction(self._db):
                 self._db.executemany(
                     "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
                 )
@@ -280,31 +287,34 @@ class SqliteLedger:
 
     def prune(self, before_ms: int) -> int:
         """Remove settled deliveries that ended before a time, oldest first, one chunk; returns how many."""
-        removed = 0
-        lanes: list[Any] = self._db.execute("SELECT id FROM lanes").fetchall()
-        for (lane,) in lanes:
-            rows: list[Any] = self._db.execute(
-                "SELECT shard, position, generation, latest, source, state, coalesce(certainty, ''), coalesce(code, ''),"
-                " updated_ms FROM deliveries WHERE lane = ? ORDER BY shard, position LIMIT ?",
-                (lane, PRUNE_CHUNK),
-            ).fetchall()
-            old = [row for row in rows if row[8] < before_ms and row[5] not in OPEN]
-            counts: Counter[Key] = Counter((lane, r[0], r[4], r[5], r[6], r[7]) for r in old if r[3])
-            keys = [(lane, r[0], r[1], r[2]) for r in old]
-            where = "lane = ? AND shard = ? AND position = ? AND generation = ?"
-            with self._db:
-                self._db.executemany(f"DELETE FROM deliveries WHERE {where}", keys)  # noqa: S608
-                self._db.executemany(f"DELETE FROM attempts WHERE {where}", keys)  # noqa: S608
-                self._count("pruned", [(*key, count) for key, count in counts.items()])
-            removed += len(old)
-        return removed
+        with self._lock:
+            lanes: list[Any] = self._db.execute("SELECT id FROM lanes").fetchall()
+            return sum(self._prune(lane, before_ms) for (lane,) in lanes)
+
+    def _prune(self, lane: int, before_ms: int) -> int:
+        rows: list[Any] = self._db.execute(
+            "SELECT shard, position, generation, latest, source, state, coalesce(certainty, ''), coalesce(code, ''),"
+            " updated_ms FROM deliveries WHERE lane = ? ORDER BY shard, position LIMIT ?",
+            (lane, PRUNE_CHUNK),
+        ).fetchall()
+        old = [row for row in rows if row[8] < before_ms and row[5] not in OPEN]
+        counts: Counter[Key] = Counter((lane, r[0], r[4], r[5], r[6], r[7]) for r in old if r[3])
+        keys = [(lane, r[0], r[1], r[2]) for r in old]
+        where = "lane = ? AND shard = ? AND position = ? AND generation = ?"
+        with transaction(self._db):
+            self._db.executemany(f"DELETE FROM deliveries WHERE {where}", keys)  # noqa: S608
+            self._db.executemany(f"DELETE FROM attempts WHERE {where}", keys)  # noqa: S608
+            self._count("pruned", [(*key, count) for key, count in counts.items()])
+        return len(old)
 
     def run_value(self, name: str) -> str | None:
         """What the last deliver process left behind under a name."""
-        return self._db.execute("SELECT value FROM runs WHERE name = ?", (name,)).get  # type: ignore[no-any-return]
+        with self._lock:
+            return self._db.execute("SELECT value FROM runs WHERE name = ?", (name,)).get  # type: ignore[no-any-return]
 
     def set_run_value(self, name: str, value: str) -> None:
-        self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?)", (name, value))
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?)", (name, value))
 
 
 def _key(lane: int, delivery: Delivery, state: tuple[str, str | None, str | None]) -> Key:

@@ -19,6 +19,11 @@ class Change(msgspec.Struct, frozen=True):
     revision: int | None = None
     """The integration's live revision afterwards."""
 
+    def __str__(self) -> str:
+        """For a terminal: `changed integration criteo (revision 2)`, with the fields that changed below it."""
+        revision = f" (revision {self.revision})" if self.revision else ""
+        return "\n    ".join([f"{self.kind} {self.what}{revision}", *self.detail])
+
 
 def differences(before: msgspec.Struct, after: msgspec.Struct) -> tuple[str, ...]:
     """The fields in which two structs differ, with what they were and are."""

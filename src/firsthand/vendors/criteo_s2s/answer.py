@@ -13,8 +13,11 @@ LONGEST_MESSAGE = 1000
 
 
 def judge(setup: Setup[CriteoS2S], request: Request, answer: Answer) -> list[Verdict] | None:
-    """The guide: `{"errors": [], "warnings": []}` is success; anything else, even no answer, is likely a fault."""
-    return [verdict(request, answer.body)] * len(request.items) if answer.status == 200 else None
+    """The guide: `{"errors": [], "warnings": []}` is success; anything else, even no answer, is likely a fault.
+
+    That holds for the whole 2xx family: a 204 from a proxy in between has delivered nothing.
+    """
+    return [verdict(request, answer.body)] * len(request.items) if 200 <= answer.status < 300 else None
 
 
 def verdict(request: Request, body: bytes) -> Verdict:

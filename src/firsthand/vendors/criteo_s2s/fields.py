@@ -11,9 +11,9 @@ from firsthand.reasons import Dead
 Number = int | float | msgspec.Raw
 
 NUMBER = re.compile(r"(0|[1-9][0-9]{0,14})(\.[0-9]{1,20})?")
-EMAIL = re.compile(r"[^\s@](?:@|%(?:25)*40)[^\s@]+\.[^\s@]")
+EMAIL = re.compile(r"[^\s@](?:@|%(?:25)*40)[^\s@]{1,255}\.[^\s@]")
 URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.I)
-USER_INFO = re.compile(r"(?<=://)[^/?#]*@")
+USER_INFO = re.compile(r"(?<=://)[^/?#\s]*@")
 # A delimiter, or what stands between two. Any of it may be percent-encoded, once or several times over.
 PIECE = re.compile(
     r"%(?:25)*(?:2[0236CF]|3[ABDF])|(?:[^\s%/?#&=:;,<>\"()]|%(?!(?:25)*(?:2[0236CF]|3[ABDF]))(?:25)*)+", re.I

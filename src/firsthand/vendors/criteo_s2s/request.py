@@ -95,7 +95,7 @@ def locality(context: Fields) -> tuple[str | None, str | None]:
     locale = LOCALE.fullmatch(context.text("locale") or "")
     language, region = locale.groups("") if locale else ("", "")
     country = context.text("location.country") or ""
-    return (country if len(country) == 2 else region).upper() or None, language.lower() or None
+    return (country if re.fullmatch("[A-Za-z]{2}", country) else region).upper() or None, language.lower() or None
 
 
 def site_type(user_agent: str) -> str:
@@ -110,7 +110,7 @@ def site_type(user_agent: str) -> str:
 def address(setup: Setup[CriteoS2S], given: Input) -> str:
     """The URL for events, with the protocol's version and the visitor's consent string."""
     url = setup.endpoints["events"]
-    if "version=" not in url:
+    if "?version=" not in url and "&version=" not in url:
         url += ("&" if "?" in url else "?") + "version=s2s_v0"
     applies = given.event.get("context", "consent", "tcf", "gdprApplies")
     string = given.event.text("context", "consent", "tcf", "tcString") or ""

@@ -1,0 +1,43 @@
+# Every target makes what it needs first: a fresh Debian with Python 3.11, pip and make is enough.
+
+BIN := .venv/bin
+VENV := .venv/.from-lock
+
+.PHONY: setup demo test bench lint format lock node
+
+# .venv with everything, so that .venv/bin/firsthand is the command
+setup: $(VENV)
+
+$(VENV): requirements-dev.lock pyproject.toml scripts/make-venv
+	scripts/make-venv
+	touch $@
+
+# everything running, with emulators and a day of a sample shop's traffic
+demo: setup
+	$(BIN)/firsthand demo
+
+test: lint node
+	$(BIN)/pytest
+
+# against the peers named in bench/; takes a while and wants an idle machine
+bench: setup
+	$(BIN)/python -m bench
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# Segment's Node SDK, which the end-to-end tests send with
+node:
+	scripts/ensure-node
+
+# newest versions that fit together, with their hashes and without the address they came from
+LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet --upgrade
+lock: setup
+	$(LOCK) --output-file requirements.lock
+	$(LOCK) --output-file requirements-dev.lock --extra dev

@@ -1,0 +1,1 @@
+"""`firsthand demo`: a shop's hour through the gateway, with the emulators in the vendors' place."""

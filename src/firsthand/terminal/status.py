@@ -1,0 +1,148 @@
+"""The state of the gateway on one page: what came in, what became of it at each integration, and why."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from firsthand.reasons import DEAD, FILTERED
+from firsthand.terminal.console import clean, cut, hanging, labelled, page_width, stdout
+from firsthand.terminal.remedies import REMEDIES
+from firsthand.terminal.times import span
+
+STATES = ("delivered", "filtered", "dead", "pending", "held", "retrying")
+BREAKERS = {
+    "open": "the vendor is in trouble: sending pauses, the backlog waits in the log",
+    "half_open": "the vendor was in trouble: the next request tries it",
+}
+
+Status = Mapping[str, Any]
+
+
+def show(status: Status, console: Console | None = None) -> None:
+    """Print a status, as `firsthand.status.status` makes it."""
+    console = console or stdout()
+    for line in _page(status, page_width(console)):
+        console.print(line, soft_wrap=True)
+
+
+def _page(status: Status, width: int) -> Iterator[Text]:
+    yield from _sources(status["sources"], width)
+    yield Text("")
+    yield from _integrations(status["integrations"], width)
+    yield from _reasons(status["integrations"], width)
+    if log := status.get("log"):
+        yield Text("")
+        yield _log(log)
+
+
+# -- sources -----------------------------------------------------------------------------------------------------
+
+
+def _sources(sources: Sequence[Status], width: int) -> Iterator[Text]:
+    columns = ("received", "duplicates", "refused")
+    key_width = max([len("Source"), *(len(source["key"]) for source in sources)])
+    yield Text("Source".ljust(key_width) + "".join(f"{column:>13}" for column in columns), style="bold")
+    yield Text("─" * width, style="dim")
+    if not sources:
+        yield Text("nothing has come in yet: POST events to /v1/track with a source's write key", style="dim")
+    for source in sources:
+        numbers = "".join(f"{source[column]:>13,}" for column in columns)
+        yield cut(clean(source["key"]).ljust(key_width) + numbers, width)
+
+
+# -- integrations ------------------------------------------------------------------------------------------------
+
+
+def _integrations(integrations: Sequence[Status], width: int) -> Iterator[Text]:
+    numbers = {name: [f"{row[name]:,}" for row in integrations] for name in ("received", *STATES)}
+    widths = {name: max(len(name), *map(len, [*found, ""])) for name, found in numbers.items()}
+    yield Text("  " + _equation({name: name for name in widths}, widths), style="bold")
+    yield Text("─" * width, style="dim")
+    if not integrations:
+        yield Text("no integration has run yet", style="dim")
+    for index, row in enumerate(integrations):
+        yield cut(_title(row), width)
+        equation = Text("  " + _equation({name: found[index] for name, found in numbers.items()}, widths))
+        yield equation
+        yield from _certainties(row, width)
+
+
+def _equation(values: Mapping[str, str], widths: Mapping[str, int]) -> str:
+    """received = delivered + filtered + …, each number under its word."""
+    received, *states = (values[name].rjust(widths[name]) for name in ("received", *STATES))
+    return f"{received} = {' + '.join(states)}"
+
+
+def _title(row: Status) -> Text:
+    """Who, whether it balances, and how it does."""
+    line = Text().append(clean(row["key"]), style="bold").append(f"  {clean(row.get('vendor', ''))}  ", style="dim")
+    if row["balanced"]:
+        line.append("✓ balanced", style="green")
+    else:
+        missing = row["received"] - sum(row[state] for state in STATES)
+        amount = f", {abs(missing):,} events {'missing' if missing > 0 else 'too many'}" if missing else ""
+        line.append(f"✗ DOES NOT BALANCE{amount}", style="bold white on red")
+    if row.get("recounted") is not None:
+        line.append("  rows recounted" if row["recounted"] else "  the rows do not give these counts")
+    line.append(f"  lag {span(row['lag_seconds'])}", style="" if row["lag_seconds"] < 60 else "yellow")
+    return line
+
+
+def _certainties(row: Status, width: int) -> Iterator[Text]:
+    """What is behind `delivered`, and what stands in the way, where there is something to say."""
+    certainties = {name: count for name, count in (row.get("certainties") or {}).items() if count}
+    if certainties.keys() - {"accepted"}:
+        said = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sorted(certainties.items()))
+        yield labelled("delivered", said, width, 2)
+    breaker = (row.get("health") or {}).get("breaker", "closed")
+    if breaker != "closed":
+        yield labelled("breaker", Text(f"{breaker}: {BREAKERS.get(breaker, '')}", style="yellow"), width, 2)
+
+
+# -- reasons -----------------------------------------------------------------------------------------------------
+
+
+def _reasons(integrations: Sequence[Status], width: int) -> Iterator[Text]:
+    """Each reason with its count and what to do about it; the most frequent first."""
+    for row in integrations:
+        reasons: Mapping[str, int] = {code: count for code, count in row["reasons"].items() if count}
+        if not reasons:
+            continue
+        yield Text("")
+        yield cut(Text(f"Reasons at {clean(row['key'])}", style="bold"), width)
+        yield Text("─" * width, style="dim")
+        code_width = max(map(len, reasons))
+        count_width = max(len(f"{count:,}") for count in reasons.values())
+        for code, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
+            yield _reason(code, code_width, f"{count:>{count_width},}", width)
+
+
+def _reason(code: str, code_width: int, count: str, width: int) -> Text:
+    style = "" if code in DEAD and code in FILTERED else "red" if code in DEAD else "cyan"
+    start = Text().append(code.ljust(code_width), style=style).append(f"  {count}  ")
+    return hanging(start, Text(REMEDIES.get(code, ""), style="dim"), width)
+
+
+# -- the log -----------------------------------------------------------------------------------------------------
+
+
+def _log(log: Status) -> Text:
+    held, most = log["bytes"], log["max_bytes"]
+    line = Text().append("Event log  ", style="bold").append(_bytes(held))
+    if most:
+        line.append(f" of at most {_bytes(most)} ({held / most:.1%})")
+    if log["full"]:
+        line.append("  ")
+        line.append("✗ FULL: events are refused (503). Free disk space.", style="bold white on red")
+    return line
+
+
+def _bytes(number: int) -> str:
+    size = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if size < 1024:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1024
+    return f"{size:.1f} TiB"

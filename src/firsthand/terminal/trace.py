@@ -1,0 +1,247 @@
+"""One event's page: what came in, who it is about, and what became of it at every integration, and why."""
+
+import json
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from firsthand.event import parse_time
+from firsthand.terminal.attempts import attempt_lines, payloads
+from firsthand.terminal.console import clean, cut, labelled, page_width, stdout
+from firsthand.terminal.payload import shown
+from firsthand.terminal.remedies import REMEDIES, REPLAYABLE
+from firsthand.terminal.times import ago, clock_time, full_time, within
+
+INDENT = 2
+STATES = {
+    "delivered": ("✓", "bold green"),
+    "filtered": ("–", "bold cyan"),
+    "dead": ("✗", "bold red"),
+    "retrying": ("↻", "bold yellow"),
+    "held": ("‖", "bold magenta"),
+    "pending": ("…", "bold blue"),
+}
+CERTAINTIES = {
+    "accepted": "the vendor accepted it",
+    "accepted_with_warnings": "the vendor accepted it, with warnings",
+    "unverifiable": "unverifiable: the vendor's answer proves nothing",
+}
+
+Trace = Mapping[str, Any]
+
+
+def show(trace: Trace, console: Console | None = None, now_ms: int | None = None) -> None:
+    """Print a trace, as `firsthand.ledger.trace.trace` makes it. `now_ms` is milliseconds since 1970."""
+    console = console or stdout()
+    now_ms = round(time.time() * 1000) if now_ms is None else now_ms
+    for line in _page(trace, page_width(console), now_ms):
+        console.print(line, soft_wrap=True)
+
+
+def _page(trace: Trace, width: int, now_ms: int) -> Iterator[Text]:
+    yield from _received(trace, width)
+    deliveries: Sequence[Trace] = trace["deliveries"]
+    if not deliveries:
+        yield Text("")
+        yield labelled("", "No integration takes events from this source, or none had been set up when it came.", width)
+    for _, group in groupby(deliveries, key=lambda delivery: delivery["integration"]):
+        yield Text("")
+        yield from _integration(list(group), trace, width, now_ms)
+
+
+# -- what came in ------------------------------------------------------------------------------------------------
+
+
+def _received(trace: Trace, width: int) -> Iterator[Text]:
+    event = trace["event"]
+    type_, name = event.get("type", ""), event.get("event") or event.get("name")
+    title = Text().append(clean(name or type_), style="bold")
+    if name:
+        title.append(f"  {clean(type_)}", style="dim")
+    yield cut(title, width)
+    yield Text("─" * width, style="dim")
+    yield labelled("message", clean(trace["message_id"]), width)
+    yield labelled("received", f"{full_time(trace['received_at'])} from {clean(trace['source'])}", width)
+    yield from _happened(event, trace["received_at"], width)
+    for number, (what, value) in enumerate(_visitor(event)):
+        line = cut(Text().append(f"{what} ", style="dim").append(clean(value)), width - 11)
+        yield labelled("" if number else "visitor", line, width)
+    yield labelled("consent", _consent(event), width)
+    page = _at(event, "context", "page", "url") or _at(event, "properties", "url")
+    if isinstance(page, str):
+        yield labelled("page", cut(clean(page), width - 11), width)
+
+
+def _happened(event: Trace, received_at: str, width: int) -> Iterator[Text]:
+    """When it happened, where that is worth a line."""
+    happened, original = event.get("timestamp"), event.get("originalTimestamp")
+    if not happened:
+        return
+    if original:
+        yield labelled("happened", f"{full_time(happened)}, by our clock; the sender's said {clean(original)}", width)
+    elif abs(parse_time(received_at) - parse_time(happened)) >= 1000:
+        yield labelled("happened", f"{full_time(happened)}, {ago(happened, received_at)}", width)
+
+
+def _visitor(event: Trace) -> list[tuple[str, Any]]:
+    """All that says who it was, as masked already."""
+    found = [(name, event.get(name)) for name in ("anonymousId", "userId", "previousId", "groupId")]
+    found.append(("email", _at(event, "traits", "email") or _at(event, "context", "traits", "email")))
+    ids = _at(event, "context", "ids")
+    found += list(ids.items()) if isinstance(ids, dict) else []
+    found.append(("advertisingId", _at(event, "context", "device", "advertisingId")))
+    found.append(("ip", _at(event, "context", "ip")))
+    return [(name, value) for name, value in found if value not in (None, "")]
+
+
+def _consent(event: Trace) -> str:
+    """What the visitor's answer is, as the event carries it."""
+    consent = _at(event, "context", "consent")
+    if not isinstance(consent, dict) or not consent:
+        return "the event says nothing of it"
+    said = []
+    tcf = consent.get("tcf")
+    if isinstance(tcf, dict):
+        applies = "GDPR applies" if tcf.get("gdprApplies") is True else ""
+        applies = "GDPR does not apply" if tcf.get("gdprApplies") is False else applies
+        text = str(tcf.get("tcString") or "no TC string")
+        said.append(
+            f"TCF: {applies or 'not said whether GDPR applies'}, {text if len(text) <= 24 else text[:23] + '…'}"
+        )
+    categories = consent.get("categories", consent.get("categoryPreferences"))
+    if isinstance(categories, dict):
+        words = {True: "yes", False: "no"}
+        said.append(
+            "categories: " + ", ".join(f"{name} {words.get(given, given)}" for name, given in categories.items())
+        )
+    if "gpc" in consent:
+        said.append(f"Global Privacy Control {'on' if consent['gpc'] is True else 'off'}")
+    if "usPrivacy" in consent:
+        said.append(f"US Privacy {consent['usPrivacy']}")
+    return clean("; ".join(said)) or "the event says nothing of it"
+
+
+# -- what became of it -------------------------------------------------------------------------------------------
+
+
+def _integration(deliveries: Sequence[Trace], trace: Trace, width: int, now_ms: int) -> Iterator[Text]:
+    latest = next((d for d in deliveries if not d.get("superseded")), deliveries[-1])
+    title = Text().append(clean(latest["integration"]), style="bold").append(f"  {latest['vendor']}", style="dim")
+    yield cut(title, width)
+    yield _state(latest, trace, width)
+    yield from _why(latest, trace, width)
+    if latest["state"] == "held" and (until := latest.get("next_attempt_at")):
+        yield labelled(
+            "waits", f"for the visitor's answer, until {clock_time(until)}, {within(until, now_ms)}", width, INDENT
+        )
+    if latest.get("warnings"):
+        yield labelled("warnings", clean(latest["warnings"]), width, INDENT)
+    reason = latest.get("reason") or {}
+    if (decided := latest.get("consent")) and reason.get("code") not in ("consent_refused", "consent_unknown"):
+        yield labelled("consent", _decided(decided), width, INDENT)
+    yield labelled("mapping", _mapping(latest, trace), width, INDENT)
+    yield from attempt_lines(latest, trace["received_at"], width, INDENT)
+    if latest["state"] == "retrying" and (again := latest.get("next_attempt_at")):
+        yield labelled(
+            "", Text(f"next attempt {within(again, now_ms)}, at {clock_time(again)}", style="yellow"), width, INDENT
+        )
+    rest = f"firsthand trace {clean(trace['message_id'])} --json"
+    for label, body in payloads(latest):
+        yield Text(" " * INDENT + label, style="dim")
+        yield from shown(body, width, INDENT * 2, rest)
+    for earlier in deliveries:
+        if earlier is not latest:
+            yield labelled("before", _folded(earlier), width, INDENT)
+
+
+def _state(delivery: Trace, trace: Trace, width: int) -> Text:
+    state = delivery["state"]
+    mark, style = STATES.get(state, ("?", "bold"))
+    line = Text(" " * INDENT).append(f"{mark} {state.upper()}", style=style)
+    if state == "delivered":
+        line.append(f"  {CERTAINTIES.get(delivery.get('certainty') or '', '')}")
+    elif delivery.get("reason"):
+        line.append(f"  {delivery['reason']['code']}")
+    elif state == "pending":
+        line.append("  its turn has not come yet")
+    if updated := delivery.get("updated_at"):
+        line.append(f"  {clock_time(updated, trace['received_at'])}", style="dim")
+    if delivery.get("generation"):
+        line.append(f"  replay {delivery['generation']}", style="dim")
+    return cut(line, width)
+
+
+def _why(delivery: Trace, trace: Trace, width: int) -> Iterator[Text]:
+    reason = delivery.get("reason")
+    if not reason:
+        return
+    code, field = reason["code"], reason.get("field")
+    if reason.get("message"):
+        yield labelled("why", clean(reason["message"]), width, INDENT)
+    if field and code == "field_invalid" and (value := _look_up(trace["event"], field)) is not None:
+        yield cut(labelled("it is", cut(clean(json.dumps(value, ensure_ascii=False)), 60), width, INDENT), width)
+    if code in REMEDIES:
+        yield labelled("do", REMEDIES[code], width, INDENT)
+    if code in REPLAYABLE:
+        command = f"firsthand replay --integration {delivery['integration']} --message-id {trace['message_id']}"
+        yield labelled("replay", Text(clean(command), style="bold"), width, INDENT)
+
+
+def _decided(consent: Trace) -> str:
+    """The decision and what it rests on: `allow, by tcf: vendor 91, purposes 1 3 4`."""
+    if consent["basis"] == "none":
+        return f"{consent['decision']}: this integration asks for none"
+    detail = f": {consent['detail']}" if consent.get("detail") else ""
+    return clean(f"{consent['decision']}, by {consent['basis']}{detail}")
+
+
+def _mapping(delivery: Trace, trace: Trace) -> Text:
+    """The canonical name, the vendor's name for it, and by which revision."""
+    name = delivery.get("name") or trace["event"].get("event") or trace["event"].get("type", "")
+    line = Text(clean(name))
+    taken = _vendor_event(delivery["vendor"], name)
+    line.append(f" → {taken}" if taken else " → nothing", style="" if taken else "dim")
+    if delivery.get("revision"):
+        line.append(f"  (revision {delivery['revision']})", style="dim")
+    return line
+
+
+def _vendor_event(vendor: str, name: str) -> str | None:
+    from firsthand.vendors import VendorError, get
+
+    try:
+        return get(vendor).events.get(name)
+    except VendorError:  # the ledger outlives the packages
+        return "an event of a vendor that is no longer installed"
+
+
+def _folded(delivery: Trace) -> str:
+    """An earlier generation, which a replay took the place of, in a line."""
+    reason, count = delivery.get("reason"), len(delivery.get("attempts") or ())
+    what = f"{delivery['state']} {reason['code']}" if reason else delivery["state"]
+    when = f", {full_time(delivery['updated_at'])}" if delivery.get("updated_at") else ""
+    return f"{what}{when}, {count} attempt{'' if count == 1 else 's'}; then it was replayed"
+
+
+# -- looking into the event --------------------------------------------------------------------------------------
+
+
+def _at(event: Any, *path: str) -> Any:
+    for step in path:
+        event = event.get(step) if isinstance(event, dict) else None
+    return event
+
+
+def _look_up(event: Any, path: str) -> Any:
+    """The value at `properties.products[0].price`; None where there is none."""
+    for step in re.findall(r"[^.\[\]]+", path):
+        if isinstance(event, list):
+            event = event[int(step)] if step.isdigit() and int(step) < len(event) else None
+        else:
+            event = event.get(step) if isinstance(event, dict) else None
+    return event

@@ -1,0 +1,86 @@
+"""The state of the gateway on one page, as it looks."""
+
+from rich.cells import cell_len
+from tests.terminal.pages import a_status, an_integration, status_page
+
+
+def test_all_is_well() -> None:
+    reasons = {"consent_refused": 280, "field_invalid": 5, "not_mapped": 76, "sampled": 0}
+    assert (
+        status_page(a_status(an_integration(reasons=reasons)))
+        == """\
+Source       received   duplicates      refused
+────────────────────────────────────────────────────────────────────────────────
+web-shop        2,000           20            1
+
+  received = delivered + filtered + dead + pending + held + retrying
+────────────────────────────────────────────────────────────────────────────────
+criteo  criteo-s2s  ✓ balanced  lag 0 s
+     2,000 =     1,639 +      356 +    5 +       0 +    0 +        0
+
+Reasons at criteo
+────────────────────────────────────────────────────────────────────────────────
+consent_refused  280  Nothing: the visitor said no, and we keep to it.
+not_mapped        76  Nothing, if the vendor has no use for it; else send it
+                      under a name from the vendor's event table.
+field_invalid      5  Correct it where it is made and send a new event; if only
+                      a setting was wrong, then replay.
+
+Event log  1.6 MiB of at most 10.0 GiB (0.0%)
+"""
+    )
+
+
+def test_before_anything_has_come() -> None:
+    assert (
+        status_page({"sources": [], "integrations": [], "log": {"bytes": 0, "max_bytes": 0, "full": False}})
+        == """\
+Source     received   duplicates      refused
+────────────────────────────────────────────────────────────────────────────────
+nothing has come in yet: POST events to /v1/track with a source's write key
+
+  received = delivered + filtered + dead + pending + held + retrying
+────────────────────────────────────────────────────────────────────────────────
+no integration has run yet
+
+Event log  0 B
+"""
+    )
+
+
+def test_a_vendor_in_trouble() -> None:
+    health = {"breaker": "open", "open": 31, "in_flight": 0}
+    row = an_integration(received=8000, pending=5969, retrying=31, lag_seconds=754.2, health=health)
+    assert """\
+criteo  criteo-s2s  ✓ balanced  lag 13 min
+     8,000 =     1,639 +      356 +    5 +   5,969 +    0 +       31
+  breaker    open: the vendor is in trouble: sending pauses, the backlog waits
+             in the log
+""" in status_page(a_status(row))
+
+
+def test_what_is_behind_delivered_where_it_is_not_plain() -> None:
+    certainties = {"accepted": 1600, "accepted_with_warnings": 30, "unverifiable": 9}
+    line = "  delivered  1,600 accepted, 30 accepted with warnings, 9 unverifiable\n"
+    assert line in status_page(a_status(an_integration(certainties=certainties)))
+
+
+def test_counts_that_do_not_balance_are_loud() -> None:
+    row = an_integration(received=2003, balanced=False)
+    assert "criteo  criteo-s2s  ✗ DOES NOT BALANCE, 3 events missing  lag 0 s\n" in status_page(a_status(row))
+    assert "\x1b[1;37;41m✗ DOES NOT BALANCE" in status_page(a_status(row), colour=True)
+    recounted = an_integration(balanced=False, recounted=False)
+    assert "✗ DOES NOT BALANCE  the rows do not give these counts" in status_page(a_status(recounted))
+
+
+def test_a_full_log_is_loud() -> None:
+    page = status_page(a_status(log={"bytes": 10 * 2**30, "max_bytes": 10 * 2**30, "full": True}))
+    assert page.endswith("of at most 10.0 GiB (100.0%)  ✗ FULL: events are refused (503). Free disk space.\n")
+
+
+def test_large_counts_fit_80_columns() -> None:
+    row = an_integration(
+        received=98_765_432, delivered=91_234_567, filtered=7_530_865, key="a-very-long-key-of-an-integration"
+    )
+    page = status_page(a_status(row, an_integration(key="raptor", vendor="raptor")))
+    assert max(cell_len(line) for line in page.splitlines()) <= 80
