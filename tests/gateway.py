@@ -428,9 +428,10 @@ class Sender:
             thread.join(120)
         assert kind is not None or not any(thread.is_alive() for thread in self._threads), f"unsent: {self.answers}"
 
-    @property
-    def sending(self) -> bool:
-        return any(thread.is_alive() for thread in self._threads)
+    def enough(self) -> None:
+        """Send no more than what is under way."""
+        with self._lock:
+            self._events = iter(())
 
     def _send(self) -> None:
         connection: http.client.HTTPConnection | None = None

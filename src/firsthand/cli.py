@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from firsthand.commands import plan as configuration
 from firsthand.settings import Settings
 
 app = typer.Typer(
@@ -229,3 +230,8 @@ def print_replay(found: dict[str, Any]) -> None:
 
 def print_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, indent=2))
+
+
+app.command(epilog="Example: firsthand plan firsthand.yaml --exit-code")(configuration.plan)
+app.command(epilog="Example: firsthand apply firsthand.yaml")(configuration.apply)
+app.command(epilog="Example: firsthand export > firsthand.yaml")(configuration.export)

@@ -94,9 +94,8 @@ class MemoryLog:
         return (0,)
 
     async def read(self, shard: int, after: Position, limit: int, wait: float = 0.0) -> list[Row | Gap]:
-        return [Row(n, 0, 0, self.sources[n - 1], NOW_MS + n, b"{}") for n in range(after + 1, self.head(shard) + 1)][
-            :limit
-        ]
+        last = min(self.head(shard), after + limit)
+        return [Row(n, 0, 0, self.sources[n - 1], NOW_MS + n, b"{}") for n in range(after + 1, last + 1)]
 
     def head(self, shard: int) -> Position:
         return len(self.sources)

@@ -84,6 +84,16 @@ criteo  criteo-s2s
     )
 
 
+def test_a_command_too_long_for_a_line_can_still_be_copied() -> None:
+    reason = {"code": "attempts_exhausted", "field": None, "message": None}
+    event = a_trace(a_delivery("dead", reason=reason, integration="criteo-production"))
+    event["message_id"] = "2dbdce51-2183-4e54-8284-1b8b3850f8c2"
+    assert """\
+  replay     firsthand replay --integration criteo-production \\
+               --message-id 2dbdce51-2183-4e54-8284-1b8b3850f8c2
+""" in trace_page(event)
+
+
 def test_a_refusal_is_told_once() -> None:
     detail = "vendor 91 not granted, purposes 1 3 4 not granted"
     delivery = a_delivery(
@@ -133,9 +143,11 @@ criteo  criteo-s2s
   attempts
      1  10:15:00.010   41 ms  POST widget.criteo.com/m/event                 307
         10:15:00.020   41 ms  ↳ widget.eu.criteo.com/m/event                 cut
-                              connection closed before message completed (it ma…
+                              it may have arrived: connection closed before
+                              message completed
      2  10:15:01.000   41 ms  POST widget.eu.criteo.com/m/event          connect
-                              tcp connect error; Connection refused (nothing wa…
+                              nothing was sent: tcp connect error; Connection
+                              refused
      3  10:15:05.000  10.4 s  POST widget.eu.criteo.com/m/event              503
                               <html> busy</html>
              next attempt in 4 s, at 10:15:14.500

@@ -1,8 +1,6 @@
 """Criteo server-to-server: what the case files do not say."""
 
-import hashlib
 import json
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -16,12 +14,8 @@ from firsthand.event import Event
 from firsthand.reasons import DEAD, FILTERED, Dead, Filtered, Reason
 from firsthand.vendors.base import ACCEPTED, Answer, Identity, Input, Request, Setup, Verdict
 from firsthand.vendors.criteo_s2s import VENDOR
-from firsthand.vendors.criteo_s2s.fields import Fields
-from firsthand.vendors.criteo_s2s.hashing import hash_email
-from firsthand.vendors.criteo_s2s.request import site_type
-from firsthand.vendors.criteo_s2s.settings import CriteoS2S, HashForm
+from firsthand.vendors.criteo_s2s.settings import CriteoS2S
 
-ALL_FORMS: tuple[HashForm, ...] = ("md5", "sha256", "sha256_md5")
 ALLOW, ANONYMISE = Decision("allow", "none"), Decision("anonymise", "tcf")
 
 
@@ -39,84 +33,7 @@ def home(**fields: Any) -> Event:
     return Event(type="track", event="Home Page Viewed", **{"anonymous_id": "v_42", **fields})
 
 
-# E-mail addresses
-
-
-@pytest.mark.parametrize("vector", json.loads(Path(__file__).with_name("criteo_hash_vectors.json").read_text()))
-def test_email_hashes(vector: dict[str, Any]) -> None:
-    assert hash_email(vector["input"], ALL_FORMS) == vector["email"], vector["what"]
-
-
-def test_the_ways_to_get_a_hash_wrong() -> None:
-    """Each of these values was made by a fault seen in the field, from user@example.com."""
-    hashes = hash_email("user@example.com", ALL_FORMS)
-    assert hashes is not None
-    assert not hashes["sha256_md5"].startswith("d4b628ef"), "of the MD5's 16 bytes, not its 32 digits"
-    assert not hashes["sha256_md5"].startswith("5bf244ca"), "of the MD5's digits in upper case"
-    assert hashes["md5"] != "8ab058066d75ea5b7e613094a7676d82", "with a newline at the end"
-    assert not hashes["md5"].startswith("353d673f"), "with a zero byte at the end"
-
-
-@pytest.mark.parametrize(
-    ("email", "md5", "fault"),
-    [
-        ("utf\u00ea@gmail.com", "41a0b6e38941e167480e04c7f7ee100f", "Latin-1 bytes"),
-        ("INFO@example.com", "559b31c0", "lower case by Turkish rules"),
-        (hashlib.sha256(b"user@example.com").hexdigest(), "784e148d", "hashed twice"),
-    ],
-)
-def test_the_ways_to_get_an_md5_wrong(email: str, md5: str, fault: str) -> None:
-    assert not (hash_email(email, ALL_FORMS) or {}).get("md5", "").startswith(md5), fault
-
-
-def test_info_in_upper_case() -> None:
-    assert (hash_email("INFO@example.com", ["md5"]) or {})["md5"].startswith("cb3045d1")
-
-
-@pytest.mark.parametrize(
-    "blank", "\t\n\v\f\r \x85\xa0\u1680\u2000\u2009\u200a\u200b\u200d\u2028\u202f\u2060\u3000\ufeff"
-)
-def test_every_blank_is_trimmed(blank: str) -> None:
-    assert hash_email(f"{blank}user@example.com{blank}", ALL_FORMS) == hash_email("user@example.com", ALL_FORMS)
-
-
-@pytest.mark.parametrize("junk", ["user.example.com", "@", "user@", "@example.com", "1234", "null", "abc123"])
-def test_what_is_no_address_has_no_hashes(junk: str) -> None:
-    assert hash_email(junk, ALL_FORMS) is None
-
-
-def test_hash_forms_that_were_not_asked_for_are_left_out() -> None:
-    sha256 = hashlib.sha256(b"user@example.com").hexdigest()
-    assert hash_email(sha256, ["md5", "sha256_md5"]) is None
-    assert hash_email(sha256, ["sha256_md5"], hashed_email="sha256_md5") == {"sha256_md5": sha256}
-    assert hash_email("user@example.com", []) is None
-
-
-@pytest.mark.parametrize(
-    ("url", "scrubbed"),
-    [
-        ("https://shop.example/thanks?id=1#top", "https://shop.example/thanks?id=1#top"),
-        ("https://shop.example/?e=jane@example.com", "https://shop.example/?e="),
-        ("https://shop.example/?e=jane%40example.com&x=1", "https://shop.example/?e=&x=1"),
-        ("https://shop.example/?e=jane%2540example.com&x=1", "https://shop.example/?e=&x=1"),
-        ("https://shop.example/?e=jane%2Bnews%40example.com", "https://shop.example/?e="),
-        ("https://shop.example/u/o'brien@example.com/orders", "https://shop.example/u//orders"),
-        (
-            "https://shop.example/?u=%2Flogin%3Fe%3Djane%40example.com%26x%3D1",
-            "https://shop.example/?u=%2Flogin%3Fe%3D%26x%3D1",
-        ),
-        (
-            "https://shop.example/?u=%252Flogin%253Fe%253Djane%2540example.com",
-            "https://shop.example/?u=%252Flogin%253Fe%253D",
-        ),
-        ("https://shop.example/?e=j\u00f6rg@m\u00fcller.example", "https://shop.example/?e="),
-        ("https://shop.example#e=jane@example.com", "https://shop.example#e="),
-        ("https://jane@example.com:secret@shop.example/a", "https://shop.example/a"),
-        ("https://shop.example/@jane/100%25?q=50%&r=%40home", "https://shop.example/@jane/100%25?q=50%&r=%40home"),
-    ],
-)
-def test_addresses_are_taken_out_of_urls(url: str, scrubbed: str) -> None:
-    assert Fields({"url": url}, "").url("url") == scrubbed
+# Requests
 
 
 @given(
@@ -150,9 +67,6 @@ def test_no_raw_address_leaves(where: str, before: str, at: str, name: str) -> N
 def test_an_address_in_a_user_agent_is_taken_out() -> None:
     request = build(home(context={"userAgent": "Bot/1.0 (+https://bot.example; ops@bot.example)"}), "Home Page Viewed")
     assert json.loads(request.body or b"")["useragent"] == "Bot/1.0 (+https://bot.example; )"
-
-
-# Requests
 
 
 @pytest.mark.parametrize(
@@ -245,24 +159,6 @@ def test_only_sales_may_arrive_twice(name: str, tries: int | None) -> None:
     properties = {"product_id": "A", "price": 1, "order_id": "1", "products": [{"product_id": "A", "price": 1}]}
     event = Event(type="track", anonymous_id="v_42", properties=properties)
     assert build(event, name).max_uncertain == tries
-
-
-@pytest.mark.parametrize(
-    ("user_agent", "kind"),
-    [
-        ("Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148", "m"),
-        ("Mozilla/5.0 (iPad; CPU OS 12_5 like Mac OS X) AppleWebKit/605.1.15 Mobile/15E148", "t"),
-        ("Mozilla/5.0 (Linux; Android 14; Pixel 8) AppleWebKit/537.36 Chrome/140.0.0.0 Mobile Safari/537.36", "m"),
-        ("Mozilla/5.0 (Linux; Android 13; SM-X700) AppleWebKit/537.36 Chrome/140.0.0.0 Safari/537.36", "t"),
-        ("Mozilla/5.0 (Android 14; Mobile; rv:130.0) Gecko/130.0 Firefox/130.0", "m"),
-        ("Mozilla/5.0 (Android 14; Tablet; rv:130.0) Gecko/130.0 Firefox/130.0", "t"),
-        ("Mozilla/5.0 (compatible; MSIE 10.0; Windows NT 6.1; Tablet PC 2.0)", "d"),
-        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/17.0 Safari/605.1.15", "d"),
-        ("curl/8.5.0", "d"),
-    ],
-)
-def test_site_type(user_agent: str, kind: str) -> None:
-    assert site_type(user_agent) == kind
 
 
 def test_sales_in_a_shop_may_be_older() -> None:

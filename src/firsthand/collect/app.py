@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import structlog
 
+from firsthand.collect import pixel, signed
 from firsthand.collect.faults import Fault
 from firsthand.collect.parse import (
     NOBODY,
@@ -22,6 +23,7 @@ from firsthand.collect.parse import (
     Wire,
     complete,
     decompress,
+    is_batch,
     parse_batch,
     parse_wire,
     peek_message_id,
@@ -40,12 +42,29 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 Headers = dict[bytes, bytes]
 Answer = tuple[int, bytes, list[tuple[bytes, bytes]]]
+"""Status, body, headers."""
 
+JSON = (b"content-type", b"application/json")
 SUCCESS = b'{"success":true}'
 BATCHES = frozenset({"/v1/batch", "/v1/import"})
 SINGLES = {f"/v1/{type}": type for type in TYPES}
+SIGNED = "/v1/events"
+PIXELS = {f"/v1/pixel/{type}": type for type in TYPES}
 HEALTH = frozenset({"/healthz", "/readyz"})
 _encode = msgspec.json.Encoder().encode
+
+
+class Request(msgspec.Struct, gc=False):
+    """What there is to an event, or a batch of them, besides its source."""
+
+    headers: Headers
+    connection: Connection
+    body: bytes
+    sent: bytes | None = None
+    """The body as it was sent, which is what a signature is for. None: there is nothing that could be signed."""
+    must_be_signed: bool = False
+    signature: bytes | None = None
+    """Once it is verified."""
 
 
 class Collector:
@@ -54,9 +73,7 @@ class Collector:
     `sources` are the configured sources, `event_log` takes the events, `clock` is seconds since 1970.
     """
 
-    def __init__(
-        self, sources: Sequence[Source], event_log: LogWriter, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, sources: Sequence[Source], event_log: LogWriter, clock: Callable[[], float] = time.time) -> None:
         self._log = event_log
         self._clock = clock
         self._by_key = {source.write_key: source for source in sources}
@@ -71,73 +88,75 @@ class Collector:
         headers: Headers = dict(scope["headers"])
         try:
             status, body, extra = await self._route(scope, headers, receive)
-        except Fault as fault:
-            status, body, extra = fault.status, _encode({"success": False, "error": fault.as_json()}), []
-            if fault.retry_after:
-                extra = [(b"retry-after", b"%d" % fault.retry_after)]
-            elif fault.status in (401, 413):
-                # What is left of the body is not read: nobody may keep us busy with what we refused.
-                extra = [(b"connection", b"close")]
-        except LogUnavailable as unavailable:
-            full = Fault(503, "unavailable", f"{unavailable}: send it again later")
-            status, body = 503, _encode({"success": False, "error": full.as_json()})
-            extra = [(b"retry-after", b"%d" % unavailable.retry_after)]
         except Exception as error:
-            log.error("collector failed", path=scope["path"], error=type(error).__name__, exc_info=error)
-            ours = Fault(500, "internal_error", "an error of ours: nothing was kept, send it again")
-            status, body, extra = 500, _encode({"success": False, "error": ours.as_json()}), []
+            status, body, extra = _refusal(scope["path"], error)
         origin = headers.get(b"origin")
         if origin is not None and (self._open or origin.decode("latin-1") in self._origins):
             extra = [*extra, (b"access-control-allow-origin", origin), (b"vary", b"Origin")]
         start = {
             "type": "http.response.start",
             "status": status,
-            "headers": [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body)), *extra],
+            "headers": [(b"content-length", b"%d" % len(body)), *extra],
         }
         await send(start)
         await send({"type": "http.response.body", "body": body})
 
     async def _route(self, scope: Scope, headers: Headers, receive: Receive) -> Answer:
         path, method = scope["path"], scope["method"]
-        if path in HEALTH and method in ("GET", "HEAD"):
-            if path == "/readyz" and self._log.full:
-                raise LogUnavailable("the event log takes no events", retry_after=5)
-            return 200, b'{"status":"ok"}', []
         type = SINGLES.get(path)
-        if type is None and path not in BATCHES:
-            raise Fault(404, "not_found", f"there is no {path[:80]} here; events go to /v1/track, /v1/batch, …")
+        if type is None and path not in BATCHES and path != SIGNED:
+            return await self._get(scope, headers)
         if method == "OPTIONS":
             return 204, b"", _preflight(headers)
         if method != "POST":
             raise Fault(405, "method_not_allowed", f"{path} takes POST")
-        # A key in the headers is checked before the body is read.
+        # A key in the headers is checked before the body is read, and a signature before the body is looked into.
         source = self._source_of(headers)
-        body = decompress(await _read(headers, receive), headers.get(b"content-encoding", b"").decode("latin-1").lower())
-        connection = _visitor_connection(scope, headers)
-        if type is not None:
-            return await self._single(source, type, body, headers, connection)
-        return await self._batch(source, body, headers, connection)
+        sent = await _read(headers, receive)
+        request = Request(headers, _visitor_connection(scope, headers), sent, sent, path == SIGNED)
+        if source is not None and (request.must_be_signed or source.require_signature):
+            self._verify(source, request)
+        request.body = decompress(sent, headers.get(b"content-encoding", b"").decode("latin-1").lower())
+        if type is not None or (path == SIGNED and not is_batch(request.body)):
+            return await self._single(source, type, request)
+        return await self._batch(source, request)
 
-    async def _single(
-        self, source: Source | None, type: str, body: bytes, headers: Headers, connection: Connection
-    ) -> Answer:
+    async def _get(self, scope: Scope, headers: Headers) -> Answer:
+        path, method = scope["path"], scope["method"]
+        if path in HEALTH and method in ("GET", "HEAD"):
+            if path == "/readyz" and self._log.full:
+                raise LogUnavailable("the event log takes no events", retry_after=5)
+            return 200, b'{"status":"ok"}', [JSON]
+        type = PIXELS.get(path)
+        if type is None:
+            raise Fault(404, "not_found", f"there is no {path[:80]} here; events go to /v1/track, /v1/batch, …")
+        if method != "GET":
+            raise Fault(405, "method_not_allowed", f"{path} takes GET")
+        body = pixel.read(scope["query_string"])
+        await self._single(None, type, Request(pixel.with_origin(headers), _connection(scope, headers), body))
+        return 200, pixel.GIF, pixel.HEADERS
+
+    async def _single(self, source: Source | None, type: str | None, request: Request) -> Answer:
+        """One event; without a type it says its own."""
         try:
-            wire = parse_wire(body)
-            source = self._check(source, wire.write_key, headers, 1)
+            wire = parse_wire(request.body)
+            source = self._check(source, wire.write_key, request, 1)
+            if request.signature is not None:
+                signed.name(wire, request.signature, 0)
             now_ms = int(self._clock() * 1000)
             event = complete(
-                wire, type=type, now_ms=now_ms, received_at=format_time(now_ms), connection=connection
+                wire, type=type, now_ms=now_ms, received_at=format_time(now_ms), connection=request.connection
             )
         except Fault:
             if source is not None:
                 self._log.refused(source.key)
             raise
         await self._log.append([_record(source.key, event, now_ms)])
-        return 200, SUCCESS, []
+        return 200, SUCCESS, [JSON]
 
-    async def _batch(self, source: Source | None, body: bytes, headers: Headers, connection: Connection) -> Answer:
-        batch = parse_batch(body)
-        source = self._check(source, batch.write_key, headers, len(batch.batch))
+    async def _batch(self, source: Source | None, request: Request) -> Answer:
+        batch = parse_batch(request.body)
+        source = self._check(source, batch.write_key, request, len(batch.batch))
         now_ms = int(self._clock() * 1000)
         received_at = format_time(now_ms)
         records: list[Record] = []
@@ -147,8 +166,10 @@ class Collector:
             try:
                 path = f"$.batch[{index}]"
                 wire = parse_wire(raw, path)
+                if request.signature is not None:
+                    signed.name(wire, request.signature, index)
                 event = complete(
-                    wire, path=path, now_ms=now_ms, received_at=received_at, batch=batch, connection=connection
+                    wire, path=path, now_ms=now_ms, received_at=received_at, batch=batch, connection=request.connection
                 )
                 records.append(_record(source.key, event, now_ms))
             except Fault as fault:
@@ -161,8 +182,8 @@ class Collector:
             first = rejected[0]
             answer["success"] = False
             answer["error"] = {key: first[key] for key in ("code", "message", "path")}
-            return 400, _encode(answer), []
-        return 200, _encode(answer), []
+            return 400, _encode(answer), [JSON]
+        return 200, _encode(answer), [JSON]
 
     def _source_of(self, headers: Headers) -> Source | None:
         """The source named by the Authorization header; None without one, a fault for a wrong one."""
@@ -187,15 +208,25 @@ class Collector:
         self._by_header[header] = source
         return source
 
-    def _check(self, source: Source | None, write_key: str | None, headers: Headers, events: int) -> Source:
-        """The source of a request, once its body has been seen; its origins and its rate are held to."""
+    def _verify(self, source: Source, request: Request) -> None:
+        """The endpoint or the source asks for a signature: it must be there and right."""
+        if request.sent is None or (not request.must_be_signed and b"x-signature" not in request.headers):
+            raise signed.unsigned(source)
+        request.signature = signed.verify(source, request.headers, request.sent, int(self._clock() * 1000))
+
+    def _check(self, source: Source | None, write_key: str | None, request: Request, events: int) -> Source:
+        """The source of a request, once its body has been seen; its signature, origins and rate are held to."""
         if source is None:
             if not write_key:
-                raise Fault(401, "missing_write_key", "send the write key by Basic or Bearer authorization, or as writeKey")
+                raise Fault(
+                    401, "missing_write_key", "send the write key by Basic or Bearer authorization, or as writeKey"
+                )
             source = self._by_key.get(write_key)
             if source is None:
                 raise Fault(401, "invalid_write_key", "no source has this write key: check `sources` in firsthand.yaml")
-        origin = headers.get(b"origin")
+            if request.must_be_signed or source.require_signature:
+                self._verify(source, request)
+        origin = request.headers.get(b"origin")
         if origin is not None and source.origins and origin.decode("latin-1") not in source.origins:
             said = origin.decode("latin-1")[:80]
             raise Fault(403, "origin_not_allowed", f"{said} is not among the origins of source {source.key}")
@@ -211,10 +242,30 @@ def _record(source: str, event: Event, received_ms: int) -> Record:
     return Record(source, event.message_id, visitor_hash(source, visitor), received_ms, _encode(event))
 
 
+def _refusal(path: str, error: Exception) -> Answer:
+    """The answer to what could not be taken; to a pixel it is an image all the same."""
+    if isinstance(error, Fault):
+        fault = error
+    elif isinstance(error, LogUnavailable):
+        fault = Fault(503, "unavailable", f"{error}: send it again later", retry_after=error.retry_after)
+    else:
+        log.error("collector failed", path=path, error=type(error).__name__, exc_info=error)
+        fault = Fault(500, "internal_error", "an error of ours: nothing was kept, send it again")
+    headers = [(b"retry-after", b"%d" % fault.retry_after)] if fault.retry_after else []
+    if path.startswith("/v1/pixel/"):
+        return fault.status, pixel.GIF, [*pixel.HEADERS, pixel.error_header(fault), *headers]
+    if fault.status in (401, 413):
+        # What is left of the body is not read: nobody may keep us busy with what we refused.
+        headers.append((b"connection", b"close"))
+    return fault.status, _encode({"success": False, "error": fault.as_json()}), [JSON, *headers]
+
+
 def _visitor_connection(scope: Scope, headers: Headers) -> Connection:
     """A browser names its origin, a server does not; a server's own address is never the visitor's."""
-    if b"origin" not in headers:
-        return NOBODY
+    return _connection(scope, headers) if b"origin" in headers else NOBODY
+
+
+def _connection(scope: Scope, headers: Headers) -> Connection:
     client = scope.get("client")
     agent = headers.get(b"user-agent")
     return Connection(client[0] if client else None, agent.decode("latin-1") if agent else None)
@@ -223,7 +274,10 @@ def _visitor_connection(scope: Scope, headers: Headers) -> Connection:
 def _preflight(headers: Headers) -> list[tuple[bytes, bytes]]:
     return [
         (b"access-control-allow-methods", b"POST, OPTIONS"),
-        (b"access-control-allow-headers", headers.get(b"access-control-request-headers", b"authorization, content-type")),
+        (
+            b"access-control-allow-headers",
+            headers.get(b"access-control-request-headers", b"authorization, content-type"),
+        ),
         (b"access-control-max-age", b"86400"),
     ]
 

@@ -96,9 +96,30 @@ def parse_wire(raw: bytes | msgspec.Raw, path: str = "$") -> Wire:
     if size > EVENT_BYTES:
         raise Fault(413, "event_too_large", f"an event may have {EVENT_BYTES} bytes, this one has {size}", path)
     data = bytes(raw)
-    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
-        raise Fault(400, "too_deep", f"an event may nest {MAX_DEPTH} levels deep", path)
+    check_depth(data, path)
     return cast(Wire, _decode(_wire, data, path))
+
+
+def check_depth(data: bytes, path: str) -> None:
+    """Refuse JSON that nests too deep, before anything walks down into it."""
+    if data.count(b"[") + data.count(b"{") > MAX_DEPTH and _depth(data) > MAX_DEPTH:
+        raise too_deep(path)
+
+
+def too_deep(path: str) -> Fault:
+    return Fault(400, "too_deep", f"an event may nest {MAX_DEPTH} levels deep", path)
+
+
+class _Shape(msgspec.Struct):
+    batch: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+def is_batch(body: bytes) -> bool:
+    """Whether this is `{"batch": …}` and not one event. Of what cannot be read, which of the two it looks like."""
+    try:
+        return msgspec.json.decode(body, type=_Shape).batch is not msgspec.UNSET
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return b'"batch"' in body
 
 
 def parse_batch(body: bytes) -> Batch:
@@ -137,7 +158,9 @@ def complete(
     kind = type or wire.type
     if kind is None or kind not in TYPES:
         said = f"it says {wire.type!r}" if wire.type else "it has none"
-        raise Fault(400, "invalid_type", f"an event's type is one of {', '.join(sorted(TYPES))}; {said}", f"{path}.type")
+        raise Fault(
+            400, "invalid_type", f"an event's type is one of {', '.join(sorted(TYPES))}; {said}", f"{path}.type"
+        )
     event = Event(
         type=cast(EventType, kind),
         message_id=_id(wire.message_id, f"{path}.messageId") or str(uuid_utils.uuid7()),
@@ -231,7 +254,7 @@ def _decode(decoder: msgspec.json.Decoder[Any], data: bytes, path: str) -> objec
     except msgspec.DecodeError as error:
         raise Fault(400, "malformed_json", _why(data, str(error)), path) from None
     except RecursionError:
-        raise Fault(400, "too_deep", f"an event may nest {MAX_DEPTH} levels deep", path) from None
+        raise too_deep(path) from None
 
 
 def _why(data: bytes, message: str) -> str:
@@ -240,10 +263,15 @@ def _why(data: bytes, message: str) -> str:
     return message
 
 
+# A string without its end counts as one up to the end of the text, and nothing is ever matched twice: the time
+# it takes grows with the length alone, whatever a client sends.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"?|[\[{]|[\]}]', re.DOTALL)
+
+
 def _depth(data: bytes) -> int:
     """How deep the arrays and objects nest; strings are passed over."""
     depth = deepest = 0
-    for token in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', data):
+    for token in _TOKEN.finditer(data):
         first = token[0][:1]
         if first in b"[{":
             depth += 1

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from firsthand.config.faults import ConfigError, Fault
+from firsthand.config.file import ConfigFile
 from firsthand.config.model import (
     Config,
     Consent,
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Config",
     "ConfigError",
+    "ConfigFile",
     "Consent",
     "Delivery",
     "Duration",
@@ -62,7 +64,7 @@ __all__ = [
 Vendors = Mapping[str, "AnyVendor"]
 
 
-def load(path: Path, env: Mapping[str, str] = os.environ, vendors: Vendors | None = None) -> Config:
+def load(path: Path, env: Mapping[str, str] = os.environ, vendors: Vendors | None = None) -> ConfigFile:
     """The configuration in a file. Raises `ConfigError`."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -77,11 +79,12 @@ def load(path: Path, env: Mapping[str, str] = os.environ, vendors: Vendors | Non
 
 def parse(
     text: str, env: Mapping[str, str] = os.environ, vendors: Vendors | None = None, name: str = "firsthand.yaml"
-) -> Config:
+) -> ConfigFile:
     """The configuration in a text. `vendors` are the installed ones where none are given. Raises `ConfigError`."""
     from firsthand.config.checks import check_keys, check_vendors
     from firsthand.config.convert import convert
     from firsthand.config.document import Document
+    from firsthand.config.file import config_file
 
     if vendors is None:
         from firsthand.vendors import registry
@@ -96,8 +99,7 @@ def parse(
         msgspec.structs.replace(integration, settings=settings[index])
         for index, integration in enumerate(config.integrations)
     )
-    whole: Config = msgspec.structs.replace(config, integrations=integrations)
-    return whole
+    return config_file(msgspec.structs.replace(config, integrations=integrations), document, text)
 
 
 def example() -> str:

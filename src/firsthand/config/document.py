@@ -19,15 +19,16 @@ from firsthand.config.values import FromEnvironment
 
 # While YAML is parsed, `${NAME}` is written with characters that mean nothing to it and are as many, so that
 # columns stay right. They are of the private use area: no text in a configuration has them.
-_REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_HIDDEN = re.compile("\ue000\ue001([A-Za-z_][A-Za-z0-9_]*)\ue002")
+NAME = "[A-Za-z_][A-Za-z0-9_]*"
+REFERENCE = re.compile(rf"\$\{{({NAME})\}}")
+_HIDDEN = re.compile(f"\ue000\ue001({NAME})\ue002")
 
 
-class _Loader(yaml.SafeLoader):
+class Loader(yaml.SafeLoader):
     pass
 
 
-_Loader.yaml_implicit_resolvers = {}
+Loader.yaml_implicit_resolvers = {}
 for _tag, _pattern, _first in [
     ("null", r"|~|null", ["", "~", "n"]),
     ("bool", r"true|false", ["t", "f"]),
@@ -35,7 +36,7 @@ for _tag, _pattern, _first in [
     ("float", r"[-+]?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", [*"-+0123456789"]),
     ("merge", r"<<", ["<"]),
 ]:
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
+    Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(f"^(?:{_pattern})$"), _first)
 
 
 class Document:
@@ -44,12 +45,14 @@ class Document:
     def __init__(self, text: str, env: Mapping[str, str], name: str) -> None:
         self.name = name
         self.faults: list[Fault] = []
+        self.references: dict[Path, str] = {}
+        """What is written where a value comes from the environment, such as `${NAME}`."""
         self._env = env
         self._nodes: dict[Path, yaml.Node] = {}
         self._keys: dict[int, list[tuple[str, yaml.Node]]] = {}
-        hidden = _REFERENCE.sub("\ue000\ue001\\1\ue002", text)
+        hidden = REFERENCE.sub("\ue000\ue001\\1\ue002", text)
         try:
-            self._loader = _Loader(hidden)
+            self._loader = Loader(hidden)
             root = self._loader.get_single_node()
         except yaml.YAMLError as error:
             raise ConfigError(name, [_syntax_fault(error)]) from None
@@ -120,8 +123,11 @@ class Document:
             self.fault(path, "what follows ${ is not a name", "write ${NAME}, with letters, digits and _ in the name")
         if missing or "${" in text:
             return msgspec.UNSET
+        if not _HIDDEN.search(text):
+            return text
         filled = _HIDDEN.sub(lambda match: self._env[match[1]], text)
-        return FromEnvironment(filled, _HIDDEN.sub(r"${\1}", text)) if _HIDDEN.search(text) else filled
+        reference = self.references[path] = _HIDDEN.sub(r"${\1}", text)
+        return FromEnvironment(filled, reference)
 
 
 def _syntax_fault(error: yaml.YAMLError) -> Fault:

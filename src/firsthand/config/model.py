@@ -5,7 +5,32 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from firsthand.config.values import Duration, EndpointUrl, Network, Origin, PageUrl, Size, Slug, WriteKey
+from firsthand.config.values import (
+    Duration,
+    EndpointUrl,
+    Masked,
+    Network,
+    Origin,
+    PageUrl,
+    Read,
+    Size,
+    Slug,
+    Unreadable,
+    WriteKey,
+)
+
+
+def _signing_secret(value: str) -> str:
+    # A blank at an end is the line's end of the file it was read from: the sender's copy has none.
+    if len(value) >= 8 and value == value.strip():
+        return value
+    raise Unreadable(
+        "this can't be a signing secret",
+        "use at least 8 characters without blanks at the ends, such as 64 from `openssl rand -hex 32`",
+    )
+
+
+SigningSecret = Annotated[str, Read(_signing_secret), Masked()]
 
 Rate = Annotated[float, Meta(gt=0)]
 """Per second."""
@@ -29,13 +54,24 @@ class Source(_Part, frozen=True):
     home_urls: tuple[PageUrl, ...] = ()
     """Pages that count as the home page besides "/"."""
     rate_per_second: Rate | None = None
+    signing_secret: SigningSecret | None = None
+    """What a back end signs its requests with."""
+    require_signature: bool = False
+    """Take signed requests only, at every endpoint: a source for back ends."""
 
     def __post_init__(self) -> None:
         if not self.name:
             msgspec.structs.force_setattr(self, "name", self.key)
+        if self.require_signature and self.signing_secret is None:
+            raise Unreadable("require_signature is true and there is no signing_secret", "give a signing_secret")
 
     def __repr__(self) -> str:
-        return f"Source(key={self.key!r}, name={self.name!r}, write_key='***', origins={self.origins!r})"
+        return f"Source({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """For rich, which would print all fields of a struct, secrets too."""
+        shown = ("key", "name", "origins")
+        return [(field, getattr(self, field)) for field in shown] + [("write_key", "***"), ("signing_secret", "***")]
 
 
 class Consent(_Part, frozen=True):

@@ -28,15 +28,19 @@ RESTING = frozenset({429, 503})
 
 
 class Item:
-    """A delivery on its way through a lane, with its event once decoded."""
+    """A delivery on its way through a lane, with its event once decoded.
 
-    __slots__ = ("delivery", "done", "event", "name", "on_settled")
+    `place` is its place in the lane's window until it is settled for the first time; `on_settled` is told when it is
+    settled for good.
+    """
+
+    __slots__ = ("delivery", "event", "name", "on_settled", "place")
 
     def __init__(self, delivery: Delivery, event: Event | None, name: str) -> None:
         self.delivery = delivery
         self.event = event
         self.name = name
-        self.done = False
+        self.place: Any = None
         self.on_settled: Callable[[], None] | None = None
 
 
@@ -160,33 +164,41 @@ class Attempts:
 
     async def attempt(self, items: list[Item]) -> float:
         """Bring each of these to its next state. Returns the seconds for which the vendor wants to be left alone."""
-        try:
-            return await self._attempt(items)
-        except Exception as error:
-            # A fault of ours must not stop the lane. The event is not lost: it can be replayed once mended.
-            log.error("an attempt failed", integration=self._integration.key, error=type(error).__name__, exc_info=error)
-            for item in items:
-                if item.delivery.state in ("pending", "retrying", "held"):
-                    self.dead(item, Reason("mapping_error", None, f"an error of ours ({type(error).__name__})"))
-            return 0.0
-
-    async def _attempt(self, items: list[Item]) -> float:
-        now_ms = self._clock.now_ms()
         if self._on_attempt is not None:
             for item in items:
                 self._on_attempt(item.delivery)
-        ready = [item for item in items if self._admit(item, now_ms)]
-        if not ready:
+        now_ms = self._clock.now_ms()
+        ready = [item for item in items if self._admitted(item, now_ms)]
+        try:
+            return await self._attempt(ready, now_ms) if ready else 0.0
+        except Exception as error:
+            for item in ready:
+                if item.delivery.state in ("pending", "retrying", "held"):
+                    self._failed(item, error)
             return 0.0
-        if len(ready) > 1 and any(item.delivery.detail.accepted for item in ready):
-            return await self._one_by_one(ready)  # what was taken in another batch must not go again
-        requests = self._build(ready)
+
+    def _admitted(self, item: Item, now_ms: int) -> bool:
+        try:
+            return self._admit(item, now_ms)
+        except Exception as error:
+            self._failed(item, error)
+            return False
+
+    def _failed(self, item: Item, error: Exception) -> None:
+        """A fault of ours must not stop the lane. The event is not lost: it can be replayed once mended."""
+        log.error("an attempt failed", integration=self._integration.key, error=type(error).__name__, exc_info=error)
+        self.dead(item, Reason("mapping_error", None, f"an error of ours ({type(error).__name__})"))
+
+    async def _attempt(self, items: list[Item], now_ms: int) -> float:
+        if len(items) > 1 and any(item.delivery.detail.accepted for item in items):
+            return await self._one_by_one(items)  # what was taken in another batch must not go again
+        requests = self._build(items)
         if requests is None:
-            return await self._one_by_one(ready) if len(ready) > 1 else 0.0
-        return await self._send(ready, requests, now_ms)
+            return await self._one_by_one(items) if len(items) > 1 else 0.0
+        return await self._send(items, requests, now_ms)
 
     async def _one_by_one(self, items: list[Item]) -> float:
-        return max([await self._attempt([item]) for item in items])
+        return max([await self.attempt([item]) for item in items])
 
     def _build(self, items: list[Item]) -> list[Request] | None:
         """The requests, or None when something stands against it (with a single item: its outcome is set)."""
@@ -211,7 +223,8 @@ class Attempts:
         """Send what the vendor has not taken yet; then each item's verdicts make its state."""
         given: list[list[tuple[int, Verdict]]] = [[] for _ in items]
         ordinals = [0] * len(items)
-        rest, wait, limit = 0.0, 0.0, None
+        rest, wait = 0.0, 0.0
+        limits: dict[int, int | None] = {}
         for item in items:
             detail = item.delivery.detail
             if not detail.tries:
@@ -227,13 +240,14 @@ class Attempts:
             if any([verdict.kind == "retry" for i, _ in parts for _, verdict in given[i]]):
                 continue  # the vendor is in trouble: what is left of this event waits with the rest
             result, exchanges = await self._sender.send(request, parts[0][1])
+            for i in request.items:  # before anything can go wrong with reading the answer
+                items[i].delivery.exchanges = [*items[i].delivery.exchanges, *exchanges]
             judged = verdicts(self.vendor, self._setup, request, result)
             for (i, ordinal), verdict in zip(parts, judged, strict=True):
-                items[i].delivery.exchanges = [*items[i].delivery.exchanges, *exchanges]
                 given[i].append((ordinal, verdict))
             if isinstance(result, Failure) and result.sent:
-                limit = request.max_uncertain
-                for i, _ in parts:
+                for i in request.items:
+                    limits[i] = request.max_uncertain
                     items[i].delivery.detail.uncertain += 1
             self._tell_breaker(judged)
             if isinstance(result, Answer) and "retry-after" in result.headers or exchanges[-1].status == 429:
@@ -241,8 +255,8 @@ class Attempts:
                 wait = max(wait, asked or 0.0)
                 if exchanges[-1].status in RESTING:
                     rest = max(rest, asked or backoff(items[0].delivery.detail.tries, self._clock.jitter()))
-        for item, verdicts_given in zip(items, given, strict=True):
-            self._conclude(item, verdicts_given, max(wait, rest), limit)
+        for i, item in enumerate(items):
+            self._conclude(item, given[i], max(wait, rest), limits.get(i))
         return rest
 
     def _tell_breaker(self, judged: list[Verdict]) -> None:
@@ -278,6 +292,8 @@ class Attempts:
             if detail.accepted:
                 message = f"{len(detail.accepted)} of the event's requests were accepted; one was not: {message}"
             self.dead(item, Reason(verdict.code, None, message))
+        elif not detail.accepted:
+            self.dead(item, Reason("mapping_error", None, "the vendor module made no request for this event"))
         else:
             self._delivered(item, by_kind.get("accepted", []))
 

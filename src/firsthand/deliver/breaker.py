@@ -35,9 +35,13 @@ class Breaker:
     def begin_probe(self) -> None:
         self._probing = True
 
-    def end_probe(self) -> None:
-        """The probe came to nothing (it was too old to send, say): another may go out."""
+    def end_probe(self, sent: bool) -> None:
+        """Another may go out: after a longer pause where it was `sent` and failed, at once where it came to nothing
+        (it was too old to send, say)."""
         self._probing = False
+        if self.open and sent:
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            self._rest()
 
     def succeeded(self) -> None:
         self._failures = 0
@@ -49,11 +53,7 @@ class Breaker:
         """Count a failure; says whether this one opened the breaker."""
         self._failures += 1
         if self.open:
-            if self._probing:
-                self._probing = False
-                self._pause = min(self._pause * 2, LONGEST_PAUSE)
-                self._rest()
-            return False
+            return False  # a request from before it opened, or the probe, which `end_probe` sees to
         if self._failures < FAILURES_TO_OPEN:
             return False
         self.open = True

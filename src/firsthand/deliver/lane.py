@@ -30,11 +30,24 @@ from firsthand.reasons import Reason
 log = structlog.get_logger()
 
 WINDOW = 1_024
+FARTHEST_AHEAD = 16
+"""How many windows the settled may run ahead of one that is still under way: so many are looked up at a restart."""
 READ_ROWS = 256
 READ_WAIT = 1.0
 MOST_OPEN = 10_000
 MOST_OPEN_BYTES = 64 << 20
 IDLE = 3600.0
+NO_URLS: frozenset[str] = frozenset()
+
+
+class Place:
+    """An event's place in the window: the cursor moves over it once it is settled."""
+
+    __slots__ = ("position", "settled")
+
+    def __init__(self, position: Position) -> None:
+        self.position = position
+        self.settled = False
 
 
 class Slot:
@@ -84,7 +97,7 @@ class Lane:
         self._counted = state.counted
         self._cursors = dict(state.cursors)
         self._committed = dict(state.cursors)
-        self._windows: dict[int, deque[Item]] = {shard: deque() for shard in state.cursors}
+        self._windows: dict[int, deque[Place]] = {shard: deque() for shard in state.cursors}
         self._in_window = 0
         self._in_flight = 0
         rate = integration.delivery.rate_per_second
@@ -104,9 +117,10 @@ class Lane:
         recorder.register(state.id, self._moved, self.poke)
         for delivery in state.open:
             item = Item(delivery, None, delivery.detail.name)
-            self._keep_open(item)
             if self._is_poison(item):
                 self.finish(item)
+            else:
+                self._keep_open(item)
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -135,19 +149,19 @@ class Lane:
 
     def replay(self, item: Item) -> None:
         """Take a delivery of a replay: it waits its turn in its visitor's slot."""
-        if not item.name:
-            try:
-                event = item.event = decoder.decode(item.delivery.event or b"")
-            except UNREADABLE:
-                event = None  # said when it is attempted
-            if event is not None:
-                item.delivery.message_id = event.message_id
-                item.name = item.delivery.detail.name = canonical_name(event, self._home_urls[item.delivery.source])
-                unwanted = self.attempts.unwanted(event, item.name)
-                if unwanted is not None:
-                    self.attempts.filtered(item, unwanted)
-                    self.finish(item)
-                    return
+        try:
+            event = item.event = decoder.decode(item.delivery.event or b"")
+        except UNREADABLE:
+            event = None  # said when it is attempted
+        if event is not None:
+            item.delivery.message_id = event.message_id
+            home_urls = self._home_urls.get(item.delivery.source, NO_URLS)
+            item.name = item.delivery.detail.name = item.name or canonical_name(event, home_urls)
+            unwanted = self.attempts.unwanted(event, item.name)
+            if unwanted is not None:
+                self.attempts.filtered(item, unwanted)
+                self.finish(item)
+                return
         self.enqueue(item)
 
     def health(self) -> dict[str, object]:
@@ -161,9 +175,8 @@ class Lane:
     def _moved(self) -> dict[int, Position]:
         """The cursors that moved since last asked: everything at or before them is settled."""
         moved = {}
-        for shard, window in self._windows.items():
-            while window and window[0].done:
-                self._cursors[shard] = window.popleft().delivery.position
+        for shard in self._windows:
+            self._move(shard)
             if self._cursors[shard] != self._committed[shard]:
                 moved[shard] = self._committed[shard] = self._cursors[shard]
         return moved
@@ -200,8 +213,14 @@ class Lane:
             return False
         if not self._flowing and not self._wanted:
             return True
-        full = self._in_window >= self._window_size
+        full = self._in_window >= self._window_size or self._behind() >= FARTHEST_AHEAD * self._window_size
         return full or len(self._open) >= MOST_OPEN or self._open_bytes >= MOST_OPEN_BYTES
+
+    def _behind(self) -> int:
+        """How many places the cursors stand behind what was read: one slow request holds them up."""
+        for shard in self._windows:
+            self._move(shard)
+        return max(map(len, self._windows.values()))
 
     def _take(self, shard: int, entry: Entry) -> None:
         """Decide what needs no request; give the rest to the visitor's slot."""
@@ -213,16 +232,18 @@ class Lane:
             visitor=row.visitor,
             received_ms=row.received_ms,
         )
-        item = Item(delivery, None, "")
-        self._windows[shard].append(item)
+        place = Place(row.position)
+        self._windows[shard].append(place)
         if (shard, row.source) not in self._counted:
-            item.done = True
+            place.settled = True
             return
         self._counted[shard, row.source] += 1
         settled = self._settled.get(shard)
         if settled and settled.pop(row.position, None) is not None:
-            item.done = True
+            place.settled = True
             return
+        item = Item(delivery, None, "")
+        item.place = place
         self._in_window += 1
         delivery.event = row.body
         if self._is_poison(item):
@@ -236,7 +257,7 @@ class Lane:
             return
         delivery.message_id = event.message_id
         item.event = event
-        item.name = delivery.detail.name = canonical_name(event, self._home_urls[row.source])
+        item.name = delivery.detail.name = canonical_name(event, self._home_urls.get(row.source, NO_URLS))
         unwanted = self.attempts.unwanted(event, item.name)
         if unwanted is not None:
             self.attempts.filtered(item, unwanted)
@@ -283,7 +304,7 @@ class Lane:
     async def _settle_gap(self, shard: int, gap: Gap) -> None:
         """Events that can't be read any more become a range, once everything before them is settled."""
         while self._windows[shard]:
-            self._moved_locally(shard)
+            self._move(shard)
             if self._windows[shard]:
                 await asyncio.sleep(0.01)
         code = "backlog_overflow" if gap.kind == "dropped" else "log_damaged"
@@ -300,18 +321,19 @@ class Lane:
                 log.error("events were lost to this integration", integration=self.key, code=code, count=lost)
         self._cursors[shard] = gap.last
 
-    def _moved_locally(self, shard: int) -> None:
+    def _move(self, shard: int) -> None:
         window = self._windows[shard]
-        while window and window[0].done:
-            self._cursors[shard] = window.popleft().delivery.position
+        while window and window[0].settled:
+            self._cursors[shard] = window.popleft().position
 
     # -- sending -----------------------------------------------------------------------------------------------
 
     async def _work(self, slot: Slot) -> None:
         batch = self.attempts.vendor.batch
         while True:
-            if slot.probe is not None:
-                items, slot.probe = [slot.probe], None
+            probe = slot.probe
+            if probe is not None:
+                items, slot.probe = [probe], None
             elif slot.queue and self._flowing:
                 if self._bucket is not None and (pause := self._bucket.take()):
                     await self._clock.sleep(pause)
@@ -328,7 +350,8 @@ class Lane:
                 rest = await self.attempts.attempt(items)
             finally:
                 self._in_flight -= 1
-                self.breaker.end_probe()
+                if probe is not None:
+                    self.breaker.end_probe(sent=bool(probe.delivery.exchanges))
             if rest:
                 self._resting_until = max(self._resting_until, self._clock.monotonic() + rest)
                 self._close()
@@ -348,10 +371,10 @@ class Lane:
         """Record where a delivery stands now, and make room for the next."""
         delivery = item.delivery
         key = (delivery.shard, delivery.position, delivery.generation)
-        if not item.done:
-            item.done = True
-            if delivery.generation == 0:
-                self._in_window -= 1
+        if item.place is not None:
+            item.place.settled = True
+            item.place = None
+            self._in_window -= 1
         if self._open.pop(key, None) is not None:
             self._open_bytes -= len(delivery.event or b"")
         if delivery.state in OPEN:
@@ -366,7 +389,6 @@ class Lane:
 
     def _keep_open(self, item: Item) -> None:
         delivery = item.delivery
-        item.done = True
         self._open[delivery.shard, delivery.position, delivery.generation] = item
         self._open_bytes += len(delivery.event or b"")
         self._pushed += 1

@@ -53,7 +53,7 @@ def retry_after(result: Result, now_ms: int, longest: float) -> float | None:
     if not isinstance(result, Answer) or "retry-after" not in result.headers:
         return None
     text = result.headers["retry-after"].strip()
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return min(float(text), longest)
     try:
         when = parsedate_to_datetime(text)

@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import apsw
 import msgspec
 import structlog
 
@@ -26,6 +27,7 @@ from firsthand.deliver.redirects import Sender
 from firsthand.deliver.tail import Tail
 from firsthand.eventlog.base import LogReader, Position
 from firsthand.eventlog.sqlite import SqliteLogReader
+from firsthand.ledger.base import LedgerUnavailable
 from firsthand.ledger.reader import Filter, LedgerReader
 from firsthand.ledger.records import Delivery
 from firsthand.ledger.sqlite import SqliteLedger
@@ -198,7 +200,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         async with asyncio.timeout(2):
             await recorder.flush()
     this_run.clean = True
-    ledger.set_run_value(RUN, msgspec.json.encode(this_run).decode())
+    with contextlib.suppress(LedgerUnavailable, apsw.Error):
+        ledger.set_run_value(RUN, msgspec.json.encode(this_run).decode())
     reader.close()
     ledger.close()
     log_reader.close()
@@ -233,12 +236,18 @@ def _suspects(ledger: SqliteLedger, careful: bool) -> list[Suspect]:
 
 
 async def _upkeep(ledger: SqliteLedger, lanes: Mapping[str, Lane], max_age: float) -> None:
-    """Prunes old rows; writes down, for whoever asks, how each lane is."""
+    """Prunes old rows; writes down, for whoever asks, how each lane is.
+
+    Neither matters enough to end the process for: while the ledger takes nothing, the recorder has stopped sending,
+    and with the process the outcomes that wait to be recorded would go.
+    """
     while True:
-        for key, lane in lanes.items():
-            ledger.set_run_value(f"lane:{key}", msgspec.json.encode(lane.health()).decode())
-        while await asyncio.to_thread(ledger.prune, round((time.time() - max_age) * 1000)):
-            await asyncio.sleep(0.01)
+        with contextlib.suppress(LedgerUnavailable, apsw.Error):
+            for key, lane in lanes.items():
+                health = msgspec.json.encode(lane.health()).decode()
+                await asyncio.to_thread(ledger.set_run_value, f"lane:{key}", health)
+            while await asyncio.to_thread(ledger.prune, round((time.time() - max_age) * 1000)):
+                await asyncio.sleep(0.01)
         await asyncio.sleep(2.0)
 
 

@@ -107,19 +107,43 @@ class Recorder:
         for lane, cursors in self._cursors.items():
             moved = cursors()
             if moved:
-                pending.setdefault(lane, LaneBatch(lane=lane)).cursors = moved
+                batch = pending.setdefault(lane, LaneBatch(lane=lane))
+                batch.cursors = {**batch.cursors, **moved}
         if not pending:
             return
         while True:
             try:
-                await asyncio.to_thread(self._ledger.commit, list(pending.values()), self._clock.now_ms())
+                await self._commit(pending)
                 break
             except LedgerUnavailable as error:
                 if not self._failing:
                     log.error("sending has stopped", cause=str(error), remedy="free disk space; it goes on by itself")
                 self._failing = True
                 self._set_stalled(True)
-                await asyncio.sleep(RETRY_SECONDS)
+                try:
+                    await asyncio.sleep(RETRY_SECONDS)
+                except asyncio.CancelledError:
+                    self._put_back(pending)
+                    raise
         if self.stalled:
             self._failing = False
             self._set_stalled(False)
+
+    async def _commit(self, pending: dict[int, LaneBatch]) -> None:
+        batches, now_ms = list(pending.values()), self._clock.now_ms()
+        commit = asyncio.ensure_future(asyncio.to_thread(self._ledger.commit, batches, now_ms))
+        try:
+            await asyncio.shield(commit)
+        except asyncio.CancelledError:
+            await asyncio.wait([commit])  # the thread goes on: what came of it must be known
+            if commit.exception() is not None:
+                self._put_back(pending)
+            raise
+
+    def _put_back(self, pending: dict[int, LaneBatch]) -> None:
+        """What was not committed goes with the next commit: no cursor is recorded without the outcomes behind it."""
+        for lane, old in pending.items():
+            new = self._batch(lane)
+            new.deliveries, new.ranges = [*old.deliveries, *new.deliveries], [*old.ranges, *new.ranges]
+            new.cursors = old.cursors
+            self._count += len(old.deliveries) + len(old.ranges)

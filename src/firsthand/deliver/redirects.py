@@ -6,7 +6,8 @@
 - Query parameters that the redirect lost are put back.
 - At most three hops; a loop is refused.
 - Where a redirect led is remembered for an hour and used at once. When the remembered place fails with a
-  redirect that is refused, it is forgotten and the entry is asked once more.
+  redirect that is refused, it is forgotten and the entry is asked once more; when it cannot be reached, it is
+  forgotten too.
 """
 
 from collections.abc import Sequence
@@ -55,6 +56,8 @@ class Sender:
         if isinstance(result, RedirectRefused):
             self._remembered.pop(entry, None)
             result = await self._follow(request, request.url, index, exchanges)
+        elif isinstance(result, Failure) and not result.sent:
+            self._remembered.pop(entry, None)  # it may be gone: the next try asks the entry
         return result, exchanges
 
     async def _follow(self, request: Request, url: str, index: int, exchanges: list[Exchange]) -> Result:

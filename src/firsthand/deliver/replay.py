@@ -14,6 +14,7 @@ import structlog
 from firsthand.deliver.attempt import Item
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.lane import Lane
+from firsthand.deliver.tail import UNREADABLE
 from firsthand.event import decoder
 from firsthand.eventlog.base import LogReader, Row
 from firsthand.ledger.reader import Filter, LedgerReader
@@ -58,7 +59,7 @@ async def candidates(
         if body is None:
             yield None
             continue
-        if wanted.message_id and decoder.decode(body).message_id != wanted.message_id:
+        if not _named(body, wanted):
             continue
         # Identity stays as it was frozen: the same revision gives the same bytes. Consent is decided anew.
         detail = Detail(name=old.detail.name, identity=old.detail.identity)
@@ -73,7 +74,7 @@ async def candidates(
             continue  # nobody has these events any more
         taken = ledger.positions(lane, span)
         async for row in _rows(span, log):
-            if row.position not in taken and _in_time(row, wanted):
+            if row.position not in taken and _in_time(row, wanted) and _named(row.body, wanted):
                 yield _out_of_range(row, span, range_id)
 
 
@@ -90,6 +91,16 @@ async def _rows(span: Range, log: LogReader) -> AsyncIterator[Row]:
             after = row.position
             if row.position <= span.last and row.source == span.source:
                 yield row
+
+
+def _named(body: bytes, wanted: Filter) -> bool:
+    """Whether an event has the message id that is wanted, if one is."""
+    if not wanted.message_id:
+        return True
+    try:
+        return decoder.decode(body).message_id == wanted.message_id
+    except UNREADABLE:
+        return False
 
 
 def _in_time(row: Row, wanted: Filter) -> bool:

@@ -109,16 +109,20 @@ def to_read(console: Console, trace: Trace, data: Path) -> None:
     """A trace in three lines, and how to read all of it."""
     delivery, event = trace["deliveries"][0], trace["event"]
     mark, style = MARKS.get(delivery["state"], ("?", ""))
-    tries = sum(1 for attempt in delivery["attempts"] if not attempt["hop"])
-    reason = delivery["reason"] or {}
+    tries, reason = attempts(trace), delivery["reason"] or {}
     story = f"{tries} attempt{'' if tries == 1 else 's'}" if tries else reason.get("code", "")
-    width = page_width(console)
-    line = Text("  ").append(f"{mark} {delivery['state']:<9}", style=style).append(f"  {event.get('event')}, {story}")
+    width, name = page_width(console), event.get("event") or event.get("name") or event["type"]
+    line = Text("  ").append(f"{mark} {delivery['state']:<9}", style=style).append(f"  {clean(name)}, {story}")
     console.print(cut(line, width), soft_wrap=True)
     if reason.get("message"):
         console.print(cut(Text(f"    {clean(reason['message'])}", style="dim"), width), soft_wrap=True)
     command = f"{own_command()} trace {trace['message_id']} --data {shlex.quote(str(data))}"
     console.print(Text(f"    {command}", style="bold"), soft_wrap=True)
+
+
+def attempts(trace: Trace) -> int:
+    """How often its first delivery was tried; redirects are part of a try."""
+    return sum(1 for attempt in trace["deliveries"][0]["attempts"] if not attempt["hop"])
 
 
 def own_command() -> str:

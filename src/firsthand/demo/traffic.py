@@ -62,11 +62,15 @@ class Vendor:
 
 def send(
     gateway: Gateway, vendor: Vendor, sent: Sequence[Sent], watch: Callable[[int], None], note: Callable[[str], None]
-) -> None:
-    """Send all of it. `watch` is told, again and again, how many calls are sent; `note` what happens."""
+) -> list[str]:
+    """Send all of it; returns the message ids of the first calls that met the vendor's trouble.
+
+    `watch` is told, again and again, how many calls are sent; `note` what happens.
+    """
     connection, requests = Connection(HOST, gateway.port), batches(sent)
-    started, count, stumbled_at = time.monotonic(), 0, None
-    recovered = False
+    started, count = time.monotonic(), 0
+    stumbled_at = recovered_at = None
+    met: list[str] = []
     for number, (source, calls) in enumerate(requests):
         due = started + SEND_SECONDS * number / len(requests)
         while (left := due - time.monotonic()) > 0:
@@ -76,19 +80,21 @@ def send(
             vendor.stumble()
             stumbled_at = time.monotonic()
             note(f"the vendor answers HTTP 500 from now on, for {HICCUP_SECONDS:g} s")
-        elif stumbled_at and not recovered and time.monotonic() - stumbled_at > HICCUP_SECONDS:
+        elif stumbled_at and not recovered_at and time.monotonic() - stumbled_at > HICCUP_SECONDS:
             vendor.recover()
-            recovered = True
+            recovered_at = time.monotonic()
             note("the vendor works again")
         _post(connection, source, calls)
-        if number == len(requests) // 2:
-            _post(connection, source, calls)
-            note(f"a phone lost the answer and sends {len(calls)} events once more: duplicates, known by messageId")
         count += len(calls)
+        if stumbled_at and len(met) < 2 * BATCH:
+            met += [call["messageId"] for call in calls]
+        if number == len(requests) // 2:
+            note(f"a phone lost the answer and sends {len(calls)} events once more: duplicates, known by messageId")
+            _post(connection, source, calls)
         gateway.check()
-    if not recovered:
-        vendor.recover()
+    vendor.recover()
     connection.close()
+    return met
 
 
 def _post(connection: Connection, source: str, calls: Sequence[Call]) -> None:

@@ -297,7 +297,9 @@ class SqliteLedger:
             " updated_ms FROM deliveries WHERE lane = ? ORDER BY shard, position LIMIT ?",
             (lane, PRUNE_CHUNK),
         ).fetchall()
-        old = [row for row in rows if row[8] < before_ms and row[5] not in OPEN]
+        # Beyond the cursor a row is what keeps its event from being sent again.
+        cursors = dict(self._db.execute("SELECT shard, position FROM cursors WHERE lane = ?", (lane,)))
+        old = [r for r in rows if r[8] < before_ms and r[5] not in OPEN and r[1] <= cursors.get(r[0], 0)]
         counts: Counter[Key] = Counter((lane, r[0], r[4], r[5], r[6], r[7]) for r in old if r[3])
         keys = [(lane, r[0], r[1], r[2]) for r in old]
         where = "lane = ? AND shard = ? AND position = ? AND generation = ?"

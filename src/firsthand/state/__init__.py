@@ -4,8 +4,9 @@ Kept in `state.db` in the data folder. Importing this package imports SQLAlchemy
 don't need it import it where they do.
 """
 
-from firsthand.state.changes import Change
+from firsthand.state.applied import LastApplied
+from firsthand.state.changes import Change, Field
 from firsthand.state.database import StateError
 from firsthand.state.store import Live, Replay, ReplayState, State
 
-__all__ = ["Change", "Live", "Replay", "ReplayState", "State", "StateError"]
+__all__ = ["Change", "Field", "LastApplied", "Live", "Replay", "ReplayState", "State", "StateError"]

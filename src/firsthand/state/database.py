@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, StaticPool
+
+from firsthand.state.tables import metadata
 
 FILE = "state.db"
 HEAD = "0001"
@@ -24,11 +26,15 @@ class StateError(Exception):
 
 
 class Database:
-    def __init__(self, path: Path) -> None:
+    """`path` is None for one in memory."""
+
+    def __init__(self, path: Path | None) -> None:
         self.path = path
         # A connection a transaction: there are few, and none is left open across a fork.
         self._engine = sa.create_engine(
-            sa.URL.create("sqlite", database=str(path)), poolclass=NullPool, connect_args={"timeout": BUSY_SECONDS}
+            sa.URL.create("sqlite", database=str(path) if path else None),
+            poolclass=NullPool if path else StaticPool,
+            connect_args={"timeout": BUSY_SECONDS},
         )
         sa.event.listen(self._engine, "connect", _configure)
         sa.event.listen(self._engine, "begin", _begin)
@@ -88,6 +94,14 @@ def open_database(data_dir: Path, migrate: bool) -> Database:
     if not migrate:
         raise StateError(f"{path} was made by an older Firsthand; run `firsthand serve`, which brings it up to date")
     database.migrate()
+    return database
+
+
+def empty_database() -> Database:
+    """One in memory, with all tables and nothing in them."""
+    database = Database(None)
+    with database.writing() as connection:
+        metadata.create_all(connection)
     return database
 
 

@@ -9,6 +9,7 @@ import sqlalchemy as sa
 from firsthand.config import (
     Config,
     ConfigError,
+    ConfigFile,
     Fault,
     Integration,
     Process,
@@ -17,7 +18,10 @@ from firsthand.config import (
     integration_from_snapshot,
     integration_snapshot,
 )
-from firsthand.state.changes import Change, differences
+from firsthand.config.faults import Path
+from firsthand.config.file import references_of
+from firsthand.state import applied
+from firsthand.state.changes import Baseline, Change, Field, differences
 from firsthand.state.tables import documents, integrations, revisions, sources
 
 if TYPE_CHECKING:
@@ -31,15 +35,20 @@ class Steps:
         self._connection = connection
         self._vendors = vendors
         self._time = time
+        self._applied: applied.Applied | None = None
+        self._references: tuple[tuple[Path, str], ...] = ()
 
     def to(self, config: Config) -> list[Step]:
         """All steps, those that change nothing too. Raises `ConfigError` where a vendor is another one."""
+        self._applied = applied.read(self._connection)
+        self._references = config.references if isinstance(config, ConfigFile) else ()
         return [*self._sources(config), *self._integrations(config), self._process(config)]
 
     def _sources(self, config: Config) -> list[Step]:
         query = sa.select(sources).order_by(sources.c.key)
         stored = {row.key: row for row in self._connection.execute(query)}
         steps: list[Step] = []
+        last = self._applied.sources if self._applied else {}
         for source in config.sources:
             what, row = f"source {source.key}", stored.pop(source.key, None)
             values = {"config": canonical_json(source).decode(), "updated_at": self._time, "removed_at": None}
@@ -47,12 +56,12 @@ class Steps:
             if row is None:
                 steps.append((Change("added", what), [sources.insert().values(key=source.key, **values)]))
             elif row.removed_at is not None:
-                steps.append((Change("added", what), [update]))
-            elif detail := differences(msgspec.json.decode(row.config, type=Source), source):
-                steps.append((Change("changed", what, detail), [update]))
+                steps.append((Change("added", what, drift=source.key in last), [update]))
+            elif fields := self._fields(decode_source(row.config), source, last.get(source.key), "sources", source.key):
+                steps.append((Change("changed", what, fields), [update]))
             else:
                 steps.append((Change("unchanged", what), []))
-        return [*steps, *self._removals(sources, "source", stored.values())]
+        return [*steps, *self._removals(sources, "source", stored.values(), last)]
 
     def _integrations(self, config: Config) -> list[Step]:
         query = live_revisions().order_by(integrations.c.key)
@@ -61,7 +70,8 @@ class Steps:
             self._integration(index, integration, stored.pop(integration.key, None))
             for index, integration in enumerate(config.integrations)
         ]
-        return [*steps, *self._removals(integrations, "integration", stored.values())]
+        last = self._applied.integrations if self._applied else {}
+        return [*steps, *self._removals(integrations, "integration", stored.values(), last)]
 
     def _integration(self, index: int, integration: Integration, row: sa.Row[Any] | None) -> Step:
         key, what = integration.key, f"integration {integration.key}"
@@ -70,41 +80,68 @@ class Steps:
             return Change("added", what, revision=1), [first, self._new_revision(integration, 1)]
         if row.vendor != integration.vendor:
             raise _other_vendor(index, integration, row.vendor)
-        detail = self._differences(row, integration)
+        fields = self._integration_fields(row, integration)
         returns = row.removed_at is not None
-        if not detail and not returns:
+        if not fields and not returns:
             return Change("unchanged", what, revision=row.live_revision), []
-        number = row.live_revision + bool(detail)
+        number = self._newest_revision(key) + 1 if fields else row.live_revision
         update = integrations.update().where(integrations.c.key == key).values(live_revision=number, removed_at=None)
-        change = Change("added" if returns else "changed", what, detail, number)
-        return change, [self._new_revision(integration, number), update] if detail else [update]
+        drift = returns and self._applied is not None and key in self._applied.integrations
+        change = Change("added" if returns else "changed", what, fields, number, drift)
+        return change, [self._new_revision(integration, number), update] if fields else [update]
+
+    def _newest_revision(self, key: str) -> int:
+        """Not always the live one: somebody may have gone back to an older one."""
+        newest = sa.select(sa.func.max(revisions.c.number)).where(revisions.c.integration == key)
+        return int(self._connection.scalar(newest) or 0)
 
     def _process(self, config: Config) -> Step:
         before = stored_process(self._connection)
-        detail = differences(before or Process(), config.process)
-        change = Change("changed" if detail else "unchanged", "gateway", detail)
+        last = self._applied.gateway if self._applied else None
+        fields = self._fields(before or Process(), config.process, last)
+        change = Change("changed" if fields else "unchanged", "gateway", fields)
         values = {"config": canonical_json(config.process).decode(), "updated_at": self._time}
         if before is None:
             return change, [documents.insert().values(name="gateway", **values)]
-        return change, [documents.update().where(documents.c.name == "gateway").values(values)] if detail else []
+        return change, [documents.update().where(documents.c.name == "gateway").values(values)] if fields else []
 
-    def _removals(self, table: sa.Table, noun: str, rows: Iterable[sa.Row[Any]]) -> list[Step]:
+    def _removals(
+        self, table: sa.Table, noun: str, rows: Iterable[sa.Row[Any]], last: Mapping[str, object]
+    ) -> list[Step]:
         """Of what is stored and not in the configuration; what was removed before is no news."""
         return [
             (
-                Change("removed", f"{noun} {row.key}"),
+                Change("removed", f"{noun} {row.key}", drift=self._applied is not None and row.key not in last),
                 [table.update().where(table.c.key == row.key).values(removed_at=self._time)],
             )
             for row in rows
             if row.removed_at is None
         ]
 
-    def _differences(self, row: sa.Row[Any], integration: Integration) -> tuple[str, ...]:
+    def _fields(
+        self, before: msgspec.Struct, after: msgspec.Struct, applied: msgspec.Struct | None, *place: str
+    ) -> tuple[Field, ...]:
+        """What changes in the part at a place, such as `"sources", "web-shop"`."""
+        baseline = None
+        if self._applied and applied:
+            baseline = Baseline(applied, references_of(self._applied.references, *place))
+        return differences(before, after, references_of(self._references, *place), baseline)
+
+    def _integration_fields(self, row: sa.Row[Any], integration: Integration) -> tuple[Field, ...]:
         try:
             before = integration_from_snapshot(row.config, self._vendors)
         except msgspec.ValidationError:
-            return ("settings: the vendor's module has other settings than before",)
-        return differences(before, integration)
+            return (Field(path="settings", old="those of an older vendor module", new="those of the file"),)
+        return self._fields(before, integration, self._applied_integration(row.key), "integrations", row.key)
+
+    def _applied_integration(self, key: str) -> Integration | None:
+        number = self._applied.integrations.get(key) if self._applied else None
+        of = sa.select(revisions.c.config).where(revisions.c.integration == key, revisions.c.number == number)
+        config = None if number is None else self._connection.scalar(of)
+        try:
+            return None if config is None else integration_from_snapshot(config, self._vendors)
+        except msgspec.ValidationError:
+            return None
 
     def _new_revision(self, integration: Integration, number: int) -> sa.Executable:
         return revisions.insert().values(
@@ -122,6 +159,10 @@ def live_revisions() -> sa.Select[Any]:
         revisions,
         sa.and_(revisions.c.integration == integrations.c.key, revisions.c.number == integrations.c.live_revision),
     )
+
+
+def decode_source(config: str) -> Source:
+    return msgspec.json.decode(config, type=Source)
 
 
 def stored_process(connection: sa.Connection) -> Process | None:

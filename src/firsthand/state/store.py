@@ -1,5 +1,6 @@
 """The state's operations. Each is one transaction."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -10,11 +11,16 @@ import sqlalchemy as sa
 from uuid_utils import uuid7
 
 from firsthand.config import Config, Integration, Process, Source, canonical_json, integration_from_snapshot
+from firsthand.config.faults import Path as FieldPath
+from firsthand.config.file import part_at
+from firsthand.config.written import written
 from firsthand.event import format_time
+from firsthand.state import applied
+from firsthand.state.applied import LastApplied
 from firsthand.state.changes import Change
-from firsthand.state.database import Database, StateError, open_database
-from firsthand.state.steps import Steps, live_revisions, stored_process
-from firsthand.state.tables import integrations, replays, revisions, sources
+from firsthand.state.database import Database, StateError, empty_database, open_database
+from firsthand.state.steps import Steps, decode_source, live_revisions, stored_process
+from firsthand.state.tables import documents, integrations, replays, revisions, sources
 
 if TYPE_CHECKING:
     from firsthand.vendors.base import AnyVendor
@@ -74,6 +80,15 @@ class State:
             vendors = registry()
         return cls(open_database(data_dir, migrate), vendors, now)
 
+    @classmethod
+    def empty(cls, vendors: Mapping[str, "AnyVendor"] | None = None) -> "State":
+        """The state before the first `apply`, in memory: what a plan is compared with where there is no other."""
+        if vendors is None:
+            from firsthand.vendors import registry
+
+            vendors = registry()
+        return cls(empty_database(), vendors, time.time)
+
     # Configuration
 
     def plan(self, config: Config) -> list[Change]:
@@ -93,7 +108,48 @@ class State:
             for _, statements in steps:
                 for statement in statements:
                     connection.execute(statement)
+            applied.remember(connection, config, self._time())
         return [change for change, _ in steps]
+
+    def last_applied(self) -> LastApplied | None:
+        with self._database.reading() as connection:
+            return applied.last_applied(connection)
+
+    def references(self) -> dict[FieldPath, str]:
+        """Which values came from the environment, as the file applied last wrote them, by path.
+
+        Only where the value is still the one that the file gave.
+        """
+        with self._database.reading() as connection:
+            last = applied.read(connection)
+            now = self._config(connection)
+            if last is None:
+                return {}
+            then = Config(
+                **{name: getattr(last.gateway, name) for name in Process.__struct_fields__},
+                sources=tuple(last.sources.values()),
+                integrations=tuple(self._revision(connection, *one) for one in last.integrations.items()),
+            )
+        return {path: text for path, text in last.references if _value_at(now, path) == _value_at(then, path)}
+
+    def version(self) -> str:
+        """Changes with the configuration and with nothing else: for who wants to know when to read it again.
+
+        It is made from the configuration itself, so that nobody who changes it can forget to count.
+        """
+        queries = (
+            sa.select(documents.c.config).where(documents.c.name == "gateway"),
+            sa.select(sources.c.key, sources.c.config, sources.c.removed_at).order_by(sources.c.key),
+            sa.select(integrations.c.key, integrations.c.live_revision, integrations.c.removed_at).order_by("key"),
+        )
+        with self._database.reading() as connection:
+            rows = [tuple(row) for query in queries for row in connection.execute(query)]
+        return hashlib.blake2b(repr(rows).encode(), digest_size=16).hexdigest()
+
+    def configuration(self) -> Config:
+        """All of it, as a file would have it."""
+        with self._database.reading() as connection:
+            return self._config(connection)
 
     def process(self) -> Process:
         """What belongs to the gateway as a whole: proxies, and how long things are kept."""
@@ -101,25 +157,18 @@ class State:
             return stored_process(connection) or Process()
 
     def sources(self) -> list[Source]:
-        query = sa.select(sources.c.config).where(sources.c.removed_at.is_(None)).order_by(sources.c.key)
         with self._database.reading() as connection:
-            return [msgspec.json.decode(config, type=Source) for config in connection.scalars(query)]
+            return self._sources(connection)
 
     def integrations(self) -> list[Live]:
         """All integrations that are not removed, those that are not enabled too."""
-        query = live_revisions().where(integrations.c.removed_at.is_(None)).order_by(integrations.c.key)
         with self._database.reading() as connection:
-            rows = connection.execute(query).all()
-        return [Live(self._integration(row.key, row.live_revision, row.config), row.live_revision) for row in rows]
+            return self._integrations(connection)
 
     def revision(self, key: str, number: int) -> Integration:
         """An integration as one of its revisions has it, also where it is removed by now."""
-        query = sa.select(revisions.c.config).where(revisions.c.integration == key, revisions.c.number == number)
         with self._database.reading() as connection:
-            config = connection.scalar(query)
-        if config is None:
-            raise StateError(f"there is no revision {number} of an integration {key}")
-        return self._integration(key, number, config)
+            return self._revision(connection, key, number)
 
     # Replays
 
@@ -169,6 +218,32 @@ class State:
             raise StateError(f"there is no replay {id}")
         return held
 
+    # Reading
+
+    def _config(self, connection: sa.Connection) -> Config:
+        process = stored_process(connection) or Process()
+        return Config(
+            **{name: getattr(process, name) for name in Process.__struct_fields__},
+            sources=tuple(self._sources(connection)),
+            integrations=tuple(live.integration for live in self._integrations(connection)),
+        )
+
+    def _sources(self, connection: sa.Connection) -> list[Source]:
+        query = sa.select(sources.c.config).where(sources.c.removed_at.is_(None)).order_by(sources.c.key)
+        return [decode_source(config) for config in connection.scalars(query)]
+
+    def _integrations(self, connection: sa.Connection) -> list[Live]:
+        query = live_revisions().where(integrations.c.removed_at.is_(None)).order_by(integrations.c.key)
+        rows = connection.execute(query).all()
+        return [Live(self._integration(row.key, row.live_revision, row.config), row.live_revision) for row in rows]
+
+    def _revision(self, connection: sa.Connection, key: str, number: int) -> Integration:
+        query = sa.select(revisions.c.config).where(revisions.c.integration == key, revisions.c.number == number)
+        config = connection.scalar(query)
+        if config is None:
+            raise StateError(f"there is no revision {number} of an integration {key}")
+        return self._integration(key, number, config)
+
     def _integration(self, key: str, number: int, config: str) -> Integration:
         try:
             return integration_from_snapshot(config, self._vendors)
@@ -184,6 +259,18 @@ class State:
 
     def _time(self) -> str:
         return format_time(round(self._now() * 1000))
+
+
+def _value_at(config: Config, path: FieldPath) -> Any:
+    """The value that stands at a path, as a file writes it; None where there is none."""
+    part, rest = part_at(config, path)
+    value: Any = None if part is None else written(part, lambda path, value, secret: value)
+    for step in rest:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
 
 
 def _json(value: Any) -> str:

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 metadata = sa.MetaData()
 
+# `gateway` is what belongs to the gateway as a whole, `applied` what was applied last.
 documents = sa.Table(
     "documents",
     metadata,

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from rich.text import Text
 
-from firsthand.terminal.console import clean, cut, labelled
+from firsthand.terminal.console import clean, cut, hanging, labelled
 from firsthand.terminal.times import clock_time
 
 MOST_TRIES = 6
@@ -57,12 +57,12 @@ def _attempt(attempt: Attempt, number: int, several: bool, received_at: str, wid
     line = Text().append(start, style="dim").append_text(cut(Text(clean(where)), room))
     line.pad_right(max(0, width - line.cell_len - result.cell_len))
     yield line.append_text(result)
-    words = _words(response) if response else ""
+    under = Text(" " * len(start))
     if error:
         known = "it may have arrived" if error.get("sent") else "nothing was sent"
-        words = f"{error['message']} ({known})"
-    if words:
-        yield cut(Text(" " * len(start) + clean(words), style="dim"), width)
+        yield hanging(under, Text(clean(f"{known}: {error['message']}"), style="dim"), width)
+    elif response and (words := _words(response)):
+        yield cut(under.append(clean(words), style="dim"), width)
 
 
 def _took(attempt: Attempt) -> str:

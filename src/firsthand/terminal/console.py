@@ -12,11 +12,18 @@ _WRAPPER = Console(width=80, file=io.StringIO())
 """What `Text.wrap` asks for; the width comes with each call."""
 
 
+class Page(Console):
+    """A console that leaves it to the command what to do when the reader (head, less) has seen enough."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def stdout() -> Console:
     """Standard output: in colour at a terminal, plain elsewhere, 80 columns where nobody knows the width."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without ✓ shows ? and does not fail
-    return Console(highlight=False, markup=False, emoji=False)
+    return Page(highlight=False, markup=False, emoji=False)
 
 
 def clean(value: Any) -> str:

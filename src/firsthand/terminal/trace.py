@@ -2,11 +2,13 @@
 
 import json
 import re
+import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
@@ -184,12 +186,22 @@ def _why(delivery: Trace, trace: Trace, width: int) -> Iterator[Text]:
     if reason.get("message"):
         yield labelled("why", clean(reason["message"]), width, INDENT)
     if field and code == "field_invalid" and (value := _look_up(trace["event"], field)) is not None:
-        yield cut(labelled("it is", cut(clean(json.dumps(value, ensure_ascii=False)), 60), width, INDENT), width)
+        yield labelled("it is", cut(clean(json.dumps(value, ensure_ascii=False)), width - 13), width, INDENT)
     if code in REMEDIES:
         yield labelled("do", REMEDIES[code], width, INDENT)
     if code in REPLAYABLE:
-        command = f"firsthand replay --integration {delivery['integration']} --message-id {trace['message_id']}"
-        yield labelled("replay", Text(clean(command), style="bold"), width, INDENT)
+        yield from _command(delivery["integration"], trace["message_id"], width)
+
+
+def _command(integration: str, message_id: str, width: int) -> Iterator[Text]:
+    """How to replay this delivery: in two lines where one is too long, and still as the shell takes it."""
+    first, second = f"firsthand replay --integration {integration}", f"--message-id {shlex.quote(clean(message_id))}"
+    start = Text(" " * INDENT).append("replay     ", style="dim")
+    if start.cell_len + len(first) + 1 + cell_len(second) <= width:
+        yield start.append(f"{first} {second}", style="bold")
+    else:
+        yield start.append(f"{first} \\", style="bold")
+        yield Text(" " * 15).append(second, style="bold")
 
 
 def _decided(consent: Trace) -> str:

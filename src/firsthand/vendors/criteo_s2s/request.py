@@ -1,38 +1,58 @@
-"""From an event to the request that carries it: the envelope, the visitor's ids and the address."""
+"""From an event to the request that carries it: the address, the envelope and the visitor's ids."""
 
-import re
 from collections.abc import Sequence
-from ipaddress import ip_address
 from typing import Any
 from urllib.parse import quote
 
-import msgspec
+from msgspec import json
 
+from firsthand.event import Event
 from firsthand.reasons import Dead
 from firsthand.vendors.base import Input, Request, Setup
-from firsthand.vendors.criteo_s2s.events import criteo_event, known
-from firsthand.vendors.criteo_s2s.fields import Fields
-from firsthand.vendors.criteo_s2s.hashing import hash_email
+from firsthand.vendors.criteo_s2s.events import criteo_event
 from firsthand.vendors.criteo_s2s.settings import CriteoS2S
+from firsthand.vendors.fields import Fields, known
+from firsthand.vendors.hashing import hash_email
+from firsthand.vendors.useragent import device
+from firsthand.vendors.visitor import advertising_ids, country_and_language, ip_address, tcf
 
-UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
-LOCALE = re.compile(r"([a-z]{2})(?:[-_][a-z]{4})?(?:[-_]([a-z]{2}))?", re.I)
+encode = json.Encoder().encode
 
-encode = msgspec.json.Encoder().encode
+
+def endpoints(settings: CriteoS2S, emulator_base: str | None) -> dict[str, str]:
+    """`events`, by region, and `gum`, the sync that gives a browser its GUM ID.
+
+    Criteo's guide writes the regional addresses with http; they answer on https, and events hold personal data.
+    """
+    region = "" if settings.region == "auto" else settings.region
+    if emulator_base is None:
+        host = f"widget.{region}.criteo.com" if region else "widget.criteo.com"
+        return {"events": f"https://{host}/m/event?version=s2s_v0", "gum": "https://gum.criteo.com/sync"}
+    base = emulator_base.rstrip("/") + "/criteo-s2s"
+    return {"events": f"{base}/{region}/m/event" if region else f"{base}/m/event", "gum": f"{base}/sync"}
 
 
 def build(setup: Setup[CriteoS2S], inputs: Sequence[Input]) -> list[Request]:
-    """One request per event: Criteo's answer does not say which event of several was at fault."""
-    return [request(setup, given, index) for index, given in enumerate(inputs)]
-
-
-def request(setup: Setup[CriteoS2S], given: Input, index: int) -> Request:
-    body, url = envelope(setup.settings, given), address(setup, given)
+    """One event per request: Criteo's answer does not say which event of several was at fault."""
+    (given,) = inputs
+    url, body = setup.endpoints["events"], envelope(setup.settings, given)
+    if "?version=" not in url and "&version=" not in url:
+        url += ("&" if "?" in url else "?") + "version=s2s_v0"
+    if setup.settings.consent_carrier == "event":
+        url += consent(given.event)
     # Sales are told apart by their order id; anything else counts twice when it arrives twice.
     tries = None if body["events"][0]["event"] == "trackTransaction" else 3
     if setup.settings.method == "get":
-        return Request("GET", f"{url}&data={quote(encode(body), safe='')}", items=(index,), max_uncertain=tries)
-    return Request("POST", url, {"content-type": "application/json"}, encode(body), (index,), tries)
+        return [Request("GET", f"{url}&data={quote(encode(body), safe='')}", max_uncertain=tries)]
+    return [Request("POST", url, {"content-type": "application/json"}, encode(body), max_uncertain=tries)]
+
+
+def consent(event: Event) -> str:
+    """The visitor's consent string. Those of TCF v2 begin with C, and only they come with `grv`."""
+    applies, string = tcf(event)
+    if applies and string[:1] in ("B", "C"):
+        return f"&gra=1&grs={quote(string, safe='')}" + ("&grv=2" if string[0] == "C" else "")
+    return "&gra=0" if applies is False else ""
 
 
 def envelope(settings: CriteoS2S, given: Input) -> dict[str, Any]:
@@ -40,85 +60,39 @@ def envelope(settings: CriteoS2S, given: Input) -> dict[str, Any]:
     event, allowed = given.event, given.consent.decision == "allow"
     context, properties = Fields(event.context, "context."), Fields(event.properties, "properties.")
     user_agent = context.scrubbed("userAgent")
-    country, language = locality(context) if settings.country_language else (None, None)
-    body = known(
-        account=settings.partner_id,
-        version="s2s_v1.0.0",
-        site_type=site_type(user_agent) if user_agent else None,
-        ip=visitor_ip(context) if allowed else None,
-        full_url=context.url("page.url") or properties.url("url"),
-        previous_url=context.url("page.referrer") or properties.url("referrer"),
-        useragent=user_agent,
-        retailer_visitor_id=Fields({"anonymousId": event.anonymous_id}, "").text("anonymousId") if allowed else None,
-        country=country,
-        language=language,
-        id=known(mapping_key=settings.mapping_key, **(identify(settings, given, context) if allowed else {})),
-        events=[criteo_event(settings, event, given.name)],
-    )
+    country, language = country_and_language(context) if settings.country_language else (None, None)
+    body = {
+        "account": settings.partner_id,
+        "version": "s2s_v1.0.0",
+        "site_type": device(user_agent)[0] if user_agent else None,  # d, m or t
+        "ip": ip_address(context) if allowed else None,
+        "full_url": context.url("page.url") or properties.url("url"),
+        "previous_url": context.url("page.referrer") or properties.url("referrer"),
+        "useragent": user_agent,
+        "retailer_visitor_id": Fields({"anonymousId": event.anonymous_id}, "").text("anonymousId") if allowed else None,
+        "country": country,
+        "language": language,
+        "id": identity(settings, given, context) if allowed else {"mapping_key": settings.mapping_key},
+        "events": [criteo_event(settings, event, given.name)],
+    }
     if allowed and anonymous(body):
         raise Dead("identity_missing", "Criteo needs a GUM ID, an e-mail address, a device's id or an anonymousId")
-    return body
+    return known(body)
+
+
+def identity(settings: CriteoS2S, given: Input, context: Fields) -> dict[str, Any]:
+    """Every id we know: Criteo matches on each, and across devices on the e-mail address."""
+    devices, email = advertising_ids(context), given.event.email
+    ids = {
+        "mapping_key": settings.mapping_key,
+        "mapped_user_id": given.identity.vendor_ids.get("criteo_gum_id") or None,
+        "idfa": devices.get("ios"),
+        "gaid": devices.get("android"),
+        "email": hash_email(email, settings.hash_forms, settings.hashed_email) if email else None,
+    }
+    return known(ids)
 
 
 def anonymous(body: dict[str, Any]) -> bool:
     """Whether a request names nobody, as after a refusal of consent. Criteo wants such events nonetheless."""
-    return "retailer_visitor_id" not in body and body["id"].keys() == {"mapping_key"}
-
-
-def identify(settings: CriteoS2S, given: Input, context: Fields) -> dict[str, Any]:
-    """Every id we know: Criteo matches on each, and across devices on the e-mail address."""
-    device, advertising_id = None, None
-    if context.get("device.adTrackingEnabled") is True:
-        device, advertising_id = context.text("device.type"), context.text("device.advertisingId")
-        if advertising_id and not UUID.fullmatch(advertising_id):
-            raise context.invalid("device.advertisingId", "a UUID")
-        if advertising_id and not advertising_id.strip("0-"):
-            device = None  # all zeros is how a device says that tracking is off
-    return {
-        "mapped_user_id": given.identity.vendor_ids.get("criteo_gum_id") or None,
-        "idfa": advertising_id if device and device.lower() == "ios" else None,
-        "gaid": advertising_id if device and device.lower() == "android" else None,
-        "email": hash_email(given.event.email or "", settings.hash_forms, settings.hashed_email),
-    }
-
-
-def visitor_ip(context: Fields) -> str | None:
-    found = context.text("ip")
-    try:
-        return found if found is None or ip_address(found) else None
-    except ValueError:
-        raise context.invalid("ip", "an IPv4 or IPv6 address") from None
-
-
-def locality(context: Fields) -> tuple[str | None, str | None]:
-    """Country and language, where they are given as two-letter codes."""
-    locale = LOCALE.fullmatch(context.text("locale") or "")
-    language, region = locale.groups("") if locale else ("", "")
-    country = context.text("location.country") or ""
-    return (country if re.fullmatch("[A-Za-z]{2}", country) else region).upper() or None, language.lower() or None
-
-
-def site_type(user_agent: str) -> str:
-    """t for tablets, m for phones, d for the rest. An Android that is not mobile is a tablet."""
-    agent = user_agent.lower().replace("tablet pc", "")  # in the name of desktop browsers
-    mobile = "mobi" in agent
-    if any(word in agent for word in ("ipad", "tablet", "kindle", "playbook")) or ("android" in agent and not mobile):
-        return "t"
-    return "m" if mobile or "iphone" in agent or "ipod" in agent else "d"
-
-
-def address(setup: Setup[CriteoS2S], given: Input) -> str:
-    """The URL for events, with the protocol's version and the visitor's consent string."""
-    url = setup.endpoints["events"]
-    if "?version=" not in url and "&version=" not in url:
-        url += ("&" if "?" in url else "?") + "version=s2s_v0"
-    applies = given.event.get("context", "consent", "tcf", "gdprApplies")
-    string = given.event.text("context", "consent", "tcf", "tcString") or ""
-    if setup.settings.consent_carrier == "gum":
-        return url
-    if applies is False:
-        return f"{url}&gra=0"
-    if applies is not True or string[:1] not in ("B", "C"):
-        return url
-    # TCF v2 strings begin with C, those of v1.1 with B. Criteo's guide: `grv` is present only for v2.
-    return f"{url}&gra=1&grs={quote(string, safe='')}" + ("&grv=2" if string[0] == "C" else "")
+    return body.get("retailer_visitor_id") is None and body["id"].keys() == {"mapping_key"}

@@ -1,0 +1,82 @@
+"""What stands in a cell → what stands in the event."""
+
+from collections.abc import Callable
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+
+from firsthand.importing import moments, numbers
+from firsthand.importing.faults import BadRow, shown
+from firsthand.importing.fields import ValueType
+
+Convert = Callable[[Any], Any]
+
+BOOLEANS = {"true": True, "yes": True, "1": True, "t": True, "y": True}
+BOOLEANS |= {"false": False, "no": False, "0": False, "f": False, "n": False}
+
+
+def converter(field: str, type: ValueType | None, format: str | None, zone: str | None) -> Convert:
+    """Makes a value of a cell that is not empty, or raises BadRow. `field` is the path in the event."""
+    if type == "string":
+        return string(field)
+    if type == "decimal":
+        return numbers.decimal(field, format)
+    if type == "integer":
+        return numbers.integer(field)
+    if type == "boolean":
+        return _boolean(field)
+    if type == "json":
+        return _json(field)
+    if type == "timestamp":
+        return moments.moment(field, format, zone)
+    if type == "date":
+        return moments.day(field, format, zone)
+    return as_it_is
+
+
+def as_it_is(value: Any) -> Any:
+    return msgspec.Raw(numbers.format_decimal(value)) if isinstance(value, Decimal) and value.is_finite() else value
+
+
+def string(field: str) -> Convert:
+    def make(value: Any) -> str:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, float) and value.is_integer():
+            return str(int(value))  # an id where one is missing makes the whole column fractions in many programs
+        if isinstance(value, Decimal):
+            return f"{value:f}"
+        if isinstance(value, date):
+            return value.isoformat()
+        if isinstance(value, int | float | UUID):
+            return str(value)
+        raise BadRow("field_invalid", f"{shown(value)} is not text", field)
+
+    return make
+
+
+def _boolean(field: str) -> Convert:
+    def make(value: Any) -> bool:
+        found = value if isinstance(value, bool) else BOOLEANS.get(str(value).strip().lower())
+        if found is None:
+            raise BadRow("field_invalid", f"{shown(value)} is neither true nor false", field)
+        return found
+
+    return make
+
+
+def _json(field: str) -> Convert:
+    def make(value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        try:
+            return msgspec.json.decode(value)
+        except (msgspec.DecodeError, UnicodeError, RecursionError) as error:
+            raise BadRow("field_invalid", f"{shown(value)} is not JSON: {error}", field) from None
+
+    return make

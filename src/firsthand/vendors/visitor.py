@@ -1,0 +1,49 @@
+"""What an event's context says about the visitor: address, language, device, consent string."""
+
+import re
+import socket
+
+from firsthand.event import Event
+from firsthand.vendors.fields import Fields, invalid
+
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
+COUNTRY = re.compile(r"[A-Za-z]{2}")
+LOCALE = re.compile(r"([a-z]{2})(?:[-_][a-z]{4})?(?:[-_]([a-z]{2}))?", re.I)
+
+
+def ip_address(context: Fields) -> str | None:
+    found = context.text("ip")
+    try:
+        if found is not None:
+            socket.inet_pton(socket.AF_INET6 if ":" in found else socket.AF_INET, found)
+    except (OSError, ValueError):
+        raise invalid(context.path + "ip", "an IPv4 or IPv6 address") from None
+    return found
+
+
+def country_and_language(context: Fields) -> tuple[str | None, str | None]:
+    """Where they are given as two-letter codes; the country may also be that of the locale."""
+    locale = LOCALE.fullmatch(context.text("locale") or "")
+    language, region = locale.groups("") if locale else ("", "")
+    country = context.text("location.country") or ""
+    return (country if COUNTRY.fullmatch(country) else region).upper() or None, language.lower() or None
+
+
+def advertising_ids(context: Fields) -> dict[str, str]:
+    """The device's id for advertising by its system (`ios`, `android`), if its user lets apps track."""
+    if context.get("device.adTrackingEnabled") is not True:
+        return {}
+    system, found = context.text("device.type"), context.text("device.advertisingId")
+    if found and not UUID.fullmatch(found):
+        raise invalid(context.path + "device.advertisingId", "a UUID")
+    # All zeros is how a device says that tracking is off.
+    return {system.lower(): found} if system and found and found.strip("0-") else {}
+
+
+def tcf(event: Event) -> tuple[bool | None, str]:
+    """Whether GDPR applies, if that is known, and the TCF consent string."""
+    found = event.get("context", "consent", "tcf")
+    if not isinstance(found, dict):
+        return None, ""
+    applies, string = found.get("gdprApplies"), found.get("tcString")
+    return applies if isinstance(applies, bool) else None, string if isinstance(string, str) else ""
