@@ -78,8 +78,9 @@ def serve(
         raise typer.BadParameter(f"roles are {', '.join(supervise.ROLES)}", param_hint="--roles")
     logging.set_up()
     settings = settings_with(data)
-    supervised = os.environ.get("FIRSTHAND_SUPERVISED") == str(os.getppid())
+    supervised = supervise.is_supervised()
     if not supervised:
+        claimed = supervise.claim(settings.data, whole=len(chosen) > 1)
         if config is None and Path("firsthand.yaml").exists():
             config = Path("firsthand.yaml")
         state = State.open(settings.data, migrate=True)

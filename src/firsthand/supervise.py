@@ -1,7 +1,7 @@
 """Runs the gateway's processes: one for each role, started again when it dies, stopped together.
 
 Collect and deliver are processes of their own so that neither can take the other down, and each embedded file has
-one writer. A lock in the data folder sees to that even when somebody starts a second gateway on it.
+one writer. Locks in the data folder see to that even when somebody starts a second gateway on it.
 """
 
 import fcntl
@@ -29,12 +29,40 @@ FINAL = {PORT_TAKEN: "its port is taken", LOCKED: "another gateway runs on this 
 STOP_SECONDS = 20.0
 LOCK_SECONDS = 25.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+LIVED_SECONDS = 10.0
+"""A process that lived this long before it died is started again after the shortest pause."""
+SUPERVISED = "FIRSTHAND_SUPERVISED"
+"""Names the pipe whose other end the supervisor holds."""
+
+
+class DataInUse(Exception):
+    """Another gateway runs on this data folder."""
+
+
+def is_supervised() -> bool:
+    """Whether a supervisor started this process."""
+    return SUPERVISED in os.environ
+
+
+def claim(directory: Path, whole: bool) -> IO[str]:
+    """The right to run a gateway on a data folder, for as long as the handle is open. Raises DataInUse.
+
+    A `whole` gateway suffers no other beside it; parts of one may share a folder, each with roles of its own.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    handle = (directory / "gateway.lock").open("a+")
+    try:
+        fcntl.flock(handle, (fcntl.LOCK_EX if whole else fcntl.LOCK_SH) | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        raise DataInUse(f"another gateway runs on {directory}: stop it first, or give this one a --data of its own") from None
+    return handle
 
 
 def run_role(role: str, settings: Settings) -> None:
     """Be one of the gateway's processes."""
-    lock = _lock(settings.data, role)
     _stop_with_parent()
+    lock = _lock(settings.data, role)
     if role == "collect":
         from firsthand.collect import server
 
@@ -66,28 +94,38 @@ def _lock(directory: Path, role: str) -> IO[str]:
 
 
 def _stop_with_parent() -> None:
-    """A supervisor that was killed cannot stop its children: they notice, and stop as if it had told them."""
-    parent = os.getppid()
-    if os.environ.get("FIRSTHAND_SUPERVISED") != str(parent):
+    """A supervisor that was killed cannot stop its children: the end of their pipe tells them, and they stop as if it
+    had. That holds from their first moment, also while they wait for a lock."""
+    if not is_supervised():
         return
+    pipe = int(os.environ.pop(SUPERVISED))
 
     def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(0.5)
+        os.read(pipe, 1)  # nothing is ever written: it returns when nobody is left who could
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent-watch", daemon=True).start()
+
+
+class Child:
+    """A role's process, and when it may be started again after it died."""
+
+    def __init__(self, role: str) -> None:
+        self.role = role
+        self.process: subprocess.Popen[bytes] | None = None
+        self.started = 0.0
+        self.due = 0.0
+        self.pause = FIRST_PAUSE
 
 
 class Supervisor:
     """Keeps one process per role. `command` makes a role's command line."""
 
     def __init__(self, roles: Sequence[str], command: Callable[[str], list[str]], env: Mapping[str, str]) -> None:
-        self._roles = roles
+        self._children = [Child(role) for role in roles]
         self._command = command
-        self._env = {**env, "FIRSTHAND_SUPERVISED": str(os.getpid())}
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
-        self._pauses = dict.fromkeys(roles, FIRST_PAUSE)
+        self._pipe, self._our_end = os.pipe()
+        self._env = {**env, SUPERVISED: str(self._pipe)}
         self._stopping = False
 
     def run(self) -> int:
@@ -95,46 +133,50 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._stop)
         code = 0
-        started = {role: self._start(role) for role in self._roles}
         while not self._stopping and code == 0:
+            for child in self._children:
+                if child.process is None:
+                    if time.monotonic() >= child.due:
+                        self._start(child)
+                elif (ended := child.process.poll()) is not None:
+                    if ended in FINAL:
+                        log.error("the gateway cannot run", role=child.role, cause=FINAL[ended])
+                        code = 1
+                        break
+                    self._rest(child, ended)
             time.sleep(0.05)
-            for role, child in list(self._children.items()):
-                ended = child.poll()
-                if ended is None or self._stopping:
-                    continue
-                if ended in FINAL:
-                    log.error("the gateway cannot run", role=role, cause=FINAL[ended])
-                    code = 1
-                    break
-                if time.monotonic() - started[role] > 10:
-                    self._pauses[role] = FIRST_PAUSE
-                log.error("a process died and is started again", role=role, exit_code=ended)
-                time.sleep(self._pauses[role])
-                self._pauses[role] = min(self._pauses[role] * 2, LONGEST_PAUSE)
-                if not self._stopping:
-                    started[role] = self._start(role)
         self._end()
         return code
 
-    def _start(self, role: str) -> float:
-        self._children[role] = subprocess.Popen(  # noqa: S603 (our own command)
-            self._command(role), env=self._env, start_new_session=True
+    def _start(self, child: Child) -> None:
+        child.started = time.monotonic()
+        child.process = subprocess.Popen(  # noqa: S603 (our own command)
+            self._command(child.role), env=self._env, pass_fds=[self._pipe], start_new_session=True
         )
-        return time.monotonic()
+
+    def _rest(self, child: Child, ended: int) -> None:
+        """It died. The others are looked after while it waits to be started again."""
+        log.error("a process died and is started again", role=child.role, exit_code=ended)
+        now = time.monotonic()
+        if now - child.started > LIVED_SECONDS:
+            child.pause = FIRST_PAUSE
+        child.process, child.due = None, now + child.pause
+        child.pause = min(child.pause * 2, LONGEST_PAUSE)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self._stopping = True
 
     def _end(self) -> None:
-        """Collect first: what it still takes in, deliver may still send."""
+        """Stop all at once: what collect still takes in waits in the log."""
         deadline = time.monotonic() + STOP_SECONDS
-        for child in self._children.values():
-            if child.poll() is None:
-                child.terminate()
-        for role, child in self._children.items():
+        running = [(child.role, child.process) for child in self._children if child.process is not None]
+        for _, process in running:
+            if process.poll() is None:
+                process.terminate()
+        for role, process in running:
             try:
-                child.wait(max(0.1, deadline - time.monotonic()))
+                process.wait(max(0.1, deadline - time.monotonic()))
             except subprocess.TimeoutExpired:
                 log.error("a process did not stop in time and is killed", role=role)
-                child.kill()
-                child.wait()
+                process.kill()
+                process.wait()

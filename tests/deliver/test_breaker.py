@@ -37,9 +37,7 @@ def test_the_pause_doubles_with_each_failed_probe_up_to_a_minute() -> None:
     for _ in range(9):
         pauses.append(breaker.wait())
         clock.passed += breaker.wait()
-        assert breaker.state == "half_open"
         breaker.begin_probe()
-        assert breaker.state == "open"
         breaker.failed()
         breaker.end_probe(sent=True)
     assert pauses == [1, 2, 4, 8, 16, 32, LONGEST_PAUSE, LONGEST_PAUSE, LONGEST_PAUSE]

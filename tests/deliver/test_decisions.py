@@ -13,6 +13,8 @@ from firsthand.config import EventRule, Integration
 HOUR_MS = 3_600_000
 TCF = Consent(basis="tcf")
 ASK = Consent(basis="categories")
+OFF = EventMapping(events={"Order Completed": EventRule(enabled=False)})
+ONLY = EventMapping(default="disabled", events={"Order Completed": EventRule()})
 ANONYMISE = Consent(basis="categories", on_refusal="anonymise")
 
 
@@ -29,9 +31,9 @@ def consent(**parts: Any) -> dict[str, Any]:
         ("Order Completed", EventMapping(), {}, ("delivered", None)),
         ("Never Heard Of", EventMapping(), {}, ("filtered", "not_mapped")),
         ("Signed In", EventMapping(), {}, ("filtered", "no_counterpart")),
-        ("Order Completed", EventMapping(events={"Order Completed": EventRule(enabled=False)}), {}, ("filtered", "disabled_event")),
+        ("Order Completed", OFF, {}, ("filtered", "disabled_event")),
         ("Product Viewed", EventMapping(default="disabled"), {}, ("filtered", "disabled_event")),
-        ("Order Completed", EventMapping(default="disabled", events={"Order Completed": EventRule()}), {}, ("delivered", None)),
+        ("Order Completed", ONLY, {}, ("delivered", None)),
         ("Order Completed", EventMapping(), {"All": False}, ("filtered", "condition")),
         ("Order Completed", EventMapping(), {"All": False, "Toy": True}, ("delivered", None)),
         ("Order Completed", EventMapping(), {"All": False, "toy": {"some": "option"}}, ("delivered", None)),

@@ -144,8 +144,8 @@ async def test_a_bad_event_does_not_take_its_batch_with_it(
 
 async def test_an_event_that_waits_for_consent_does_not_hold_up_its_batch(world: World) -> None:
     await world.start(toy(vendor="bulk", concurrency=1, consent=Consent(basis="categories")))
-    yes = {"context": {"consent": {"categories": {"marketing": True}}}}
-    await world.collect(event("m0", **yes), event("unknown"), event("m1", **yes))
+    yes = {"consent": {"categories": {"marketing": True}}}
+    await world.collect(event("m0", context=yes), event("unknown"), event("m1", context=yes))
     await world.settle()
     assert [world.state(id)[0] for id in ("m0", "unknown", "m1")] == ["delivered", "held", "delivered"]
 

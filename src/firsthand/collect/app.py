@@ -46,6 +46,7 @@ Answer = tuple[int, bytes, list[tuple[bytes, bytes]]]
 
 JSON = (b"content-type", b"application/json")
 SUCCESS = b'{"success":true}'
+DISCARD_BYTES = 64 << 20
 BATCHES = frozenset({"/v1/batch", "/v1/import"})
 SINGLES = {f"/v1/{type}": type for type in TYPES}
 SIGNED = "/v1/events"
@@ -67,6 +68,47 @@ class Request(msgspec.Struct, gc=False):
     """Once it is verified."""
 
 
+class Body:
+    """What a client sends, read as far as it may be."""
+
+    def __init__(self, method: str, headers: Headers, receive: Receive) -> None:
+        self._receive = receive
+        self._length = headers.get(b"content-length", b"0")
+        self._more = method in ("POST", "PUT", "PATCH")
+
+    async def read(self) -> bytes:
+        """All of it, refused as soon as it is known to be too large."""
+        if self._length.isdigit() and int(self._length) > REQUEST_BYTES:
+            raise request_too_large()
+        parts: list[bytes] = []
+        size = 0
+        while self._more:
+            parts.append(await self._next())
+            size += len(parts[-1])
+            if size > REQUEST_BYTES:
+                raise request_too_large()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def discard(self) -> None:
+        """Take what is left of a refused body and forget it: most clients read no answer before they have sent all,
+        and would see a broken connection instead. There is an end to this patience."""
+        left = DISCARD_BYTES
+        while self._more and left > 0:
+            try:
+                left -= len(await self._next())
+            except Fault:
+                return
+
+    async def _next(self) -> bytes:
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self._more = False
+            raise Fault(400, "incomplete_body", "the connection ended before the body did")
+        self._more = message.get("more_body", False)
+        part: bytes = message.get("body", b"")
+        return part
+
+
 class Collector:
     """The ASGI application.
 
@@ -76,6 +118,10 @@ class Collector:
     def __init__(self, sources: Sequence[Source], event_log: LogWriter, clock: Callable[[], float] = time.time) -> None:
         self._log = event_log
         self._clock = clock
+        self.reload(sources)
+
+    def reload(self, sources: Sequence[Source]) -> None:
+        """Go on with other sources. Requests under way end with those they began with."""
         self._by_key = {source.write_key: source for source in sources}
         self._by_header: dict[bytes, Source] = {}
         self._limits = {s.key: TokenBucket(s.rate_per_second, time.monotonic) for s in sources if s.rate_per_second}
@@ -86,10 +132,12 @@ class Collector:
         if scope["type"] != "http":
             return
         headers: Headers = dict(scope["headers"])
+        incoming = Body(scope["method"], headers, receive)
         try:
-            status, body, extra = await self._route(scope, headers, receive)
+            status, body, extra = await self._route(scope, headers, incoming)
         except Exception as error:
             status, body, extra = _refusal(scope["path"], error)
+            await incoming.discard()
         origin = headers.get(b"origin")
         if origin is not None and (self._open or origin.decode("latin-1") in self._origins):
             extra = [*extra, (b"access-control-allow-origin", origin), (b"vary", b"Origin")]
@@ -101,7 +149,7 @@ class Collector:
         await send(start)
         await send({"type": "http.response.body", "body": body})
 
-    async def _route(self, scope: Scope, headers: Headers, receive: Receive) -> Answer:
+    async def _route(self, scope: Scope, headers: Headers, incoming: Body) -> Answer:
         path, method = scope["path"], scope["method"]
         type = SINGLES.get(path)
         if type is None and path not in BATCHES and path != SIGNED:
@@ -112,7 +160,7 @@ class Collector:
             raise Fault(405, "method_not_allowed", f"{path} takes POST")
         # A key in the headers is checked before the body is read, and a signature before the body is looked into.
         source = self._source_of(headers)
-        sent = await _read(headers, receive)
+        sent = await incoming.read()
         request = Request(headers, _visitor_connection(scope, headers), sent, sent, path == SIGNED)
         if source is not None and (request.must_be_signed or source.require_signature):
             self._verify(source, request)
@@ -255,7 +303,6 @@ def _refusal(path: str, error: Exception) -> Answer:
     if path.startswith("/v1/pixel/"):
         return fault.status, pixel.GIF, [*pixel.HEADERS, pixel.error_header(fault), *headers]
     if fault.status in (401, 413):
-        # What is left of the body is not read: nobody may keep us busy with what we refused.
         headers.append((b"connection", b"close"))
     return fault.status, _encode({"success": False, "error": fault.as_json()}), [JSON, *headers]
 
@@ -280,26 +327,3 @@ def _preflight(headers: Headers) -> list[tuple[bytes, bytes]]:
         ),
         (b"access-control-max-age", b"86400"),
     ]
-
-
-async def _read(headers: Headers, receive: Receive) -> bytes:
-    """The whole body, refused as soon as it is known to be too large."""
-    length = headers.get(b"content-length", b"0")
-    if length.isdigit() and int(length) > REQUEST_BYTES:
-        raise request_too_large()
-    message = await receive()
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body", False):
-        if message["type"] == "http.disconnect":
-            raise Fault(400, "incomplete_body", "the connection ended before the body did")
-        return body
-    parts, size = [body], len(body)
-    while message.get("more_body", False):
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise Fault(400, "incomplete_body", "the connection ended before the body did")
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-        if size > REQUEST_BYTES:
-            raise request_too_large()
-    return b"".join(parts)

@@ -135,9 +135,9 @@ def parse_batch(body: bytes) -> Batch:
 
 
 def _parse_leniently(body: bytes, fault: Fault) -> Batch:
-    """One broken string (a lone surrogate, say) must not cost the other items: read around it."""
+    """One broken item (half a surrogate pair, nested too deep) must not cost the others: read around it."""
     try:
-        loose = json.loads(body.decode("utf-8", "surrogateescape"))
+        loose = json.loads(_pruned(body).decode("utf-8", "surrogateescape"))
         loose["batch"] = [msgspec.Raw(json.dumps(item).encode()) for item in loose["batch"]]
         return msgspec.convert(loose, Batch)
     except (ValueError, TypeError, KeyError, RecursionError):
@@ -279,6 +279,23 @@ def _depth(data: bytes) -> int:
         elif first in b"]}":
             depth -= 1
     return deepest
+
+
+def _pruned(data: bytes) -> bytes:
+    """The text without what nests so deep that its item is refused anyway: deeper than any parser goes."""
+    kept, depth, start = [], 0, 0
+    deepest = MAX_DEPTH + 10
+    for token in _TOKEN.finditer(data):
+        first = token[0][:1]
+        if first in b"[{":
+            depth += 1
+            if depth == deepest:
+                kept.append(data[start : token.end()])
+        elif first in b"]}":
+            if depth == deepest:
+                start = token.start()
+            depth -= 1
+    return b"".join([*kept, data[start:]]) if depth < deepest else data
 
 
 def rejection(index: int, message_id: Id, fault: Fault) -> dict[str, object]:

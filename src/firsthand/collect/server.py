@@ -1,6 +1,9 @@
 """The collect process: the collector behind uvicorn, and the event log it writes."""
 
 import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 import uvicorn
@@ -10,11 +13,28 @@ from firsthand import runtime
 from firsthand.collect.app import Collector
 from firsthand.eventlog.sqlite import SqliteLogWriter
 from firsthand.settings import Settings
-from firsthand.state import State
+from firsthand.state import State, StateError
+from firsthand.state.watch import next_version
 
 log = structlog.get_logger()
 
 GRACE_SECONDS = 10
+
+
+class Entry:
+    """What uvicorn calls: the collector, behind the proxies that are trusted now."""
+
+    def __init__(self, collector: Collector, proxies: tuple[str, ...]) -> None:
+        self._collector = collector
+        self.trust(proxies)
+
+    def trust(self, proxies: tuple[str, ...]) -> None:
+        """Only these may say in X-Forwarded-For whom they speak for; anyone else's header is ignored."""
+        app: Any = self._collector
+        self._app: Callable[..., Awaitable[None]] = ProxyHeadersMiddleware(app, list(proxies)) if proxies else app
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._app(scope, receive, send)
 
 
 def main(settings: Settings) -> None:
@@ -24,13 +44,12 @@ def main(settings: Settings) -> None:
 
 async def _serve(settings: Settings) -> None:
     state = State.open(settings.data)
-    process = state.process()
+    version, process = state.version(), state.process()
     event_log = SqliteLogWriter(settings.data, max_bytes=process.log.max_bytes, max_age=process.log.max_age)
     collector = Collector(state.sources(), event_log)
-    # Only these may say in X-Forwarded-For whom they speak for; anyone else's header is ignored.
-    proxies = list(process.trusted_proxies)
+    entry = Entry(collector, process.trusted_proxies)
     config = uvicorn.Config(
-        ProxyHeadersMiddleware(collector, trusted_hosts=proxies) if proxies else collector,  # type: ignore[arg-type]
+        entry,
         host=settings.collect_host,
         port=settings.collect_port,
         http="httptools",
@@ -45,7 +64,26 @@ async def _serve(settings: Settings) -> None:
     )
     server = uvicorn.Server(config)
     log.info("collecting", host=settings.collect_host, port=settings.collect_port, sources=len(state.sources()))
+    following = asyncio.create_task(_follow(state, version, collector, entry, event_log))
     try:
         await server.serve()
     finally:
+        following.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await following
         await asyncio.shield(event_log.close())
+
+
+async def _follow(state: State, version: str, collector: Collector, entry: Entry, event_log: SqliteLogWriter) -> None:
+    """Takes over what changes in the configuration, without a pause."""
+    while True:
+        version = await next_version(state, version)
+        try:
+            sources, process = state.sources(), state.process()
+        except StateError as error:
+            log.error("the configuration cannot be taken over", cause=str(error))
+            continue
+        collector.reload(sources)
+        entry.trust(process.trusted_proxies)
+        event_log.max_bytes, event_log.max_age = process.log.max_bytes, process.log.max_age
+        log.info("configuration changed: collect goes on with it", sources=len(sources))

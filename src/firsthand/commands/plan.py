@@ -22,6 +22,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 FAILED = 1
 MARKS = {"added": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
+TO_DO = {"added": "to add", "changed": "to change", "removed": "to remove"}
 DRIFTED = "⚠ drift"
 
 
@@ -72,7 +73,7 @@ def apply(
     else:
         changes = state.apply(config)
         if not as_json:
-            _show(_page(config, folder, changes, last))
+            _show(_page(config, folder, changes, last, done=True))
     if as_json:
         print_json(_as_json(config, folder, changes, last) | {"applied": True})
     elif _changed(changes):
@@ -127,7 +128,7 @@ def _show(lines: "Iterator[Text]") -> None:
 
 
 def _page(
-    config: "ConfigFile", folder: Path, changes: "Sequence[Change]", last: "LastApplied | None"
+    config: "ConfigFile", folder: Path, changes: "Sequence[Change]", last: "LastApplied | None", done: bool = False
 ) -> "Iterator[Text]":
     from rich.text import Text
 
@@ -137,16 +138,18 @@ def _page(
     for change in changes:
         if change.kind != "unchanged":
             yield from _change(change)
-    counts = Counter(change.kind for change in changes)
+    counts: Counter[str] = Counter(change.kind for change in changes)
     yield Text("")
     if not _changed(changes):
         yield Text(f"Nothing to change: all {counts['unchanged']} are as the file says.")
     else:
-        words = [f"{counts[kind]} {kind}" for kind in (*MARKS, "unchanged") if counts[kind]]
+        words = [f"{counts[kind]} {kind if done else TO_DO[kind]}" for kind in MARKS if counts[kind]]
+        words += [f"{counts['unchanged']} unchanged"] if counts["unchanged"] else []
         yield Text(", ".join(words) + ".")
     if any(map(_drifted, changes)):
-        yield Text(f"{DRIFTED}: changed by other means since the last apply. Applying the file undoes that;", "yellow")
-        yield Text("  to keep it, write it into the file (`firsthand export` shows how).", "yellow")
+        undoes = "Applying has undone that" if done else "Applying undoes that: to keep it, write it into the file"
+        yield Text(f"{DRIFTED}: changed by other means since the last apply.", "yellow")
+        yield Text(f"  {undoes}{'' if done else ' (see `firsthand export`)'}.", "yellow")
     yield Text(_last(config, last), style="dim")
 
 

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 
 from firsthand import runtime
-from firsthand.config import Source
+from firsthand.config import Process, Source
 from firsthand.deliver import replay
 from firsthand.deliver.attempt import Attempts
 from firsthand.deliver.breaker import Breaker
@@ -32,7 +32,8 @@ from firsthand.ledger.reader import Filter, LedgerReader
 from firsthand.ledger.records import Delivery
 from firsthand.ledger.sqlite import SqliteLedger
 from firsthand.settings import Settings
-from firsthand.state import Live, State
+from firsthand.state import Live, State, StateError
+from firsthand.state.watch import next_version
 from firsthand.vendors import get
 from firsthand.vendors.base import Setup
 
@@ -145,17 +146,21 @@ def callers_of(source: str, live: Live, others: Sequence[Live]) -> frozenset[str
     return frozenset(get(i.vendor).id_caller(i.settings) for i in same if get(i.vendor).id_caller)  # type: ignore[misc]
 
 
-async def run(settings: Settings, stop: asyncio.Event) -> None:
-    """Deliver until told to stop; then drain."""
+async def run(settings: Settings, stop: asyncio.Event) -> bool:
+    """Deliver until told to stop, or until there is another configuration to run with; then drain.
+
+    Says whether it is to be started again, with that configuration.
+    """
     directory = settings.data
     state = State.open(directory)
     clock = Clock()
     log_reader = await _open_log(directory, stop)
     if log_reader is None:
-        return
+        return False
     ledger = SqliteLedger(directory)
     recorder = Recorder(ledger, clock)
     tail = Tail(log_reader)
+    version = state.version()
     integrations, sources, process = state.integrations(), state.sources(), state.process()
     reader = LedgerReader(directory)
     this_run = start_of_run(ledger, {lane.integration: reader.cursors(lane.id) for lane in reader.lanes()})
@@ -188,10 +193,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         *(task for lane in lanes.values() for task in lane.tasks),
     ]
     stopping = asyncio.create_task(stop.wait())
-    done, _ = await asyncio.wait([stopping, *jobs], return_when=asyncio.FIRST_COMPLETED)
+    changing = asyncio.create_task(_until_changed(state, version, _set_up(integrations, sources, process)))
+    done, _ = await asyncio.wait([stopping, changing, *jobs], return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         if task is not stopping and task.exception() is not None:
             raise task.exception() or RuntimeError  # a fault of ours: die loudly, be started again
+    again = changing in done and stopping not in done
+    if again:
+        log.info("configuration changed: deliver restarts")
+    changing.cancel()
     await asyncio.gather(*(lane.drain(DRAIN_SECONDS) for lane in lanes.values()))
     for job in jobs:
         job.cancel()
@@ -206,6 +216,22 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
     ledger.close()
     log_reader.close()
     log.info("delivery has stopped")
+    return again
+
+
+def _set_up(integrations: Sequence[Live], sources: Sequence[Source], process: Process) -> object:
+    """All that delivery is told by the configuration: of a source, its write key is no concern of it."""
+    return list(integrations), {source.key: source.home_urls for source in sources}, process.ledger
+
+
+async def _until_changed(state: State, version: str, before: object) -> None:
+    while True:
+        version = await next_version(state, version)
+        try:
+            if _set_up(state.integrations(), state.sources(), state.process()) != before:
+                return
+        except StateError as error:
+            log.error("the configuration cannot be taken over", cause=str(error))
 
 
 async def _open_log(directory: Path, stop: asyncio.Event) -> SqliteLogReader | None:
@@ -284,12 +310,16 @@ async def _replays(
         await asyncio.sleep(0.5)
 
 
-def main(settings: Settings) -> None:
-    """Run until SIGTERM or SIGINT."""
+def main(settings: Settings) -> bool:
+    """Run until SIGTERM or SIGINT, or until there is another configuration. Says whether to start it again."""
+    again = False
+
     async def run_until_signal() -> None:
+        nonlocal again
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await run(settings, stop)
+        again = await run(settings, stop)
 
     runtime.run(run_until_signal())
+    return again

@@ -1,66 +1,103 @@
-"""Rows in, batches of events out, each within the collector's limits; what can't be an event is set aside."""
+"""Rows in, batches of events out, each within the collector's limits. What can't be an event is set aside."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from firsthand.collect.parse import BATCH_EVENTS, EVENT_BYTES
+from firsthand.collect.parse import EVENT_BYTES
 from firsthand.importing.events import Maker, encode
 from firsthand.importing.faults import BadRow, Reject
-from firsthand.importing.rows import Place, Reader
+from firsthand.importing.rows import Place, Reader, Row
 
 BATCH_BYTES = 480_000
-"""Of a request, which may have 512,000: proxies in between often allow for half a megabyte only."""
-BATCH_ROWS = 2_000
-"""Rows of which none became an event, after which what is known is recorded all the same."""
+"""Of a request, which may have 512,000: proxies in between often allow half a megabyte."""
+BATCH_ROWS = 10_000
+"""Rows without an event among them after which a batch ends all the same, so that progress is seen and kept."""
 REJECT_BYTES = 1_000_000
 
 
 class Batch:
-    """Some rows of the file, one after another. Lists go by item: `lines[3]` is where `events[3]` came from."""
+    """Rows of the file, one after another. The lists go by item: `lines[3]` is where `events[3]` came from."""
 
-    __slots__ = ("after", "events", "first", "fraction", "ids", "lines", "raws", "read", "rejects", "sent_ms", "size")
+    __slots__ = ("after", "events", "first", "fraction", "ids", "lines", "raws", "read", "rejects", "sent_ms", "sizes")
 
     def __init__(self, first: Place) -> None:
         self.first = first
         self.after = first
-        """Where the row behind it begins."""
+        """Where the row behind the last one begins."""
         self.fraction = 0.0
-        """How much of the file has been read with it."""
+        """How much of the file has been read with this."""
         self.read = 0
         self.lines: list[int] = []
         self.ids: list[str] = []
         self.events: list[bytes] = []
         self.raws: list[Any] = []
         self.rejects: list[Reject] = []
-        self.size = 0
         self.sent_ms: int | None = None
         """When it was first sent, in milliseconds since 1970."""
+        self.sizes = [0, 0]
+        """Bytes of the events, and of the rejects."""
 
-    def body(self) -> bytes:
-        return b'{"batch":[' + b",".join(self.events) + b"]}"
+    @property
+    def full(self) -> bool:
+        return self.sizes[1] >= REJECT_BYTES or self.after.line - self.first.line >= BATCH_ROWS
+
+    def add(self, row: Row, id: str, event: bytes) -> None:
+        self.lines.append(row.line)
+        self.ids.append(id)
+        self.events.append(event)
+        self.raws.append(row.raw)
+        self.sizes[0] += len(event) + 1
 
     def reject(self, line: int, raw: Any, fault: BadRow) -> None:
         found = Reject.of(line, raw, fault)
         self.rejects.append(found)
-        self.size += len(found.raw)
+        self.sizes[1] += len(found.raw)
 
-    def drop(self, known: set[int]) -> None:
-        """Leave out the items at these indexes."""
-        for items in (self.lines, self.ids, self.events, self.raws):
-            items[:] = [item for index, item in enumerate(items) if index not in known]  # type: ignore[index]
+    def drop(self, indexes: set[int]) -> None:
+        """Leave these items out."""
+        kept = [index for index in range(len(self.lines)) if index not in indexes]
+        self.lines = [self.lines[index] for index in kept]
+        self.ids = [self.ids[index] for index in kept]
+        self.events = [self.events[index] for index in kept]
+        self.raws = [self.raws[index] for index in kept]
+
+    def body(self) -> bytes:
+        return b'{"batch":[' + b",".join(self.events) + b"]}"
 
 
 def batches(
-    reader: Reader, start: Place | None, make: Maker, wanted: Callable[[int], bool], events: int = BATCH_EVENTS
+    reader: Reader, start: Place, make: Maker, wanted: Callable[[int], bool], most: int
 ) -> Iterator[Batch]:
-    """All rows from a place on whose lines are `wanted`, in batches of at most so many `events`."""
-    rows = reader.rows(start)
-    batch = Batch(reader.place if start is None else start)
-    size = 0
-    before = batch.first
-    for row in rows:
-        if len(batch.events) >= events or size >= BATCH_BYTES or batch.size >= REJECT_BYTES or batch.read >= BATCH_ROWS:
-            batch = Batch(before)
-            size = 0
-        before = reader.place
-    raise NotImplementedError
+    """All rows from a place on whose lines are `wanted`, in batches of at most `most` events."""
+    batch = Batch(start)
+    for row in reader.rows(start):
+        if wanted(row.line):
+            made = _event(batch, row, make)
+            if made is not None:
+                id, event = made
+                if len(batch.events) >= most or batch.sizes[0] + len(event) > BATCH_BYTES:
+                    yield batch
+                    batch = Batch(batch.after)
+                batch.add(row, id, event)
+            batch.read += 1
+        batch.after, batch.fraction = reader.place, reader.fraction()
+        if batch.full:
+            yield batch
+            batch = Batch(batch.after)
+    if batch.after != batch.first:
+        yield batch
+
+
+def _event(batch: Batch, row: Row, make: Maker) -> tuple[str, bytes] | None:
+    """The row's event with its id; None where it has been set aside."""
+    try:
+        if row.fault is not None:
+            raise row.fault
+        event = make(row)
+        encoded = encode(event)
+        if len(encoded) > EVENT_BYTES:
+            raise BadRow("event_too_large", f"an event may have {EVENT_BYTES} bytes, this one has {len(encoded)}")
+    except BadRow as fault:
+        batch.reject(row.line, row.raw, fault)
+        return None
+    return str(event["messageId"]), encoded

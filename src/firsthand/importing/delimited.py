@@ -28,7 +28,7 @@ class DelimitedReader:
         self.columns: list[str] = []
         self.place = Place(1, 0)
         self._read_columns(name)
-        self._first = self.place
+        self.first = self.place
 
     def _read_columns(self, name: str) -> None:
         if not self._format.has_header:
@@ -51,8 +51,8 @@ class DelimitedReader:
     def column(self, name: str) -> Get:
         return by_index(self.columns, name)
 
-    def rows(self, start: Place | None = None) -> Iterator[Row]:
-        self.place = start or self._first
+    def rows(self, start: Place) -> Iterator[Row]:
+        self.place = start
         self._lines.seek(self.place)
         width = len(self.columns)
         for row in self._rows():

@@ -20,12 +20,12 @@ class JsonLinesReader:
         self._done = done
         self._encoding = encoding
         self._lines = Lines(file, name)
-        self.place = START
+        self.first = self.place = START
         self.columns = self._sample(name)
 
     def _sample(self, name: str) -> list[str]:
         found: dict[str, None] = {}
-        for number, row in enumerate(self.rows()):
+        for number, row in enumerate(self.rows(START)):
             if not number and isinstance(row.raw, str) and row.raw.lstrip()[:1] == "[":
                 raise ImportFailed(f"{name} is one JSON list: make it lines first, as with jq -c '.[]' {name}")
             if row.fault is None:
@@ -43,8 +43,8 @@ class JsonLinesReader:
         path = inside(whole, steps)
         return lambda cells: cells[name] if name in cells else path(cells)
 
-    def rows(self, start: Place | None = None) -> Iterator[Row]:
-        self.place = start or START
+    def rows(self, start: Place) -> Iterator[Row]:
+        self.place = start
         self._lines.seek(self.place)
         decoder = msgspec.json.Decoder()
         while (line := self._lines.next()) is not None:

@@ -36,13 +36,13 @@ class ParquetReader:
             raise ImportFailed(f"{path} can't be read as Parquet: {_first_line(error)}") from None
         self.columns = [name for name, *_ in described if name != "file_row_number"]
         self._total: int = counted[0] if counted else 0
-        self.place = START
+        self.first = self.place = START
 
     def column(self, name: str) -> Get:
         return by_index(self.columns, name)
 
-    def rows(self, start: Place | None = None) -> Iterator[Row]:
-        self.place = start or START
+    def rows(self, start: Place) -> Iterator[Row]:
+        self.place = start
         query = f"SELECT * EXCLUDE (file_row_number) {_READ}"  # noqa: S608
         try:
             result = self._db.execute(query, [self._name, self.place.offset])

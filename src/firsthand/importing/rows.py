@@ -34,6 +34,8 @@ class Reader(Protocol):
 
     columns: list[str]
     """Names, in the order of the file. Of JSON lines: those in the first lines."""
+    first: Place
+    """Where the first row begins."""
     place: Place
     """Behind the row yielded last."""
 
@@ -41,8 +43,8 @@ class Reader(Protocol):
         """Reads one column, or by a dotted name what is inside one. Raises KeyError where there is none."""
         ...
 
-    def rows(self, start: Place | None = None) -> Iterator[Row]:
-        """The rows from a place on that `place` once had; from the first one where none is given."""
+    def rows(self, start: Place) -> Iterator[Row]:
+        """The rows from `first` on, or from where `place` once was."""
         ...
 
     def fraction(self) -> float:

@@ -1,0 +1,138 @@
+"""The running collector: a batch out, and what it said back."""
+
+import random
+import re
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import PyreqwestError, RequestError
+
+from firsthand.deliver.http import explain
+from firsthand.importing.faults import BadRow, ImportFailed
+
+TIMEOUT = timedelta(seconds=60)
+CONNECT_TIMEOUT = timedelta(seconds=10)
+LONGEST_PAUSE = 30.0
+_ITEM = re.compile(r"\$\.batch\[\d+\]\.?")
+
+
+class Refused(msgspec.Struct):
+    index: int
+    code: str
+    message: str
+    path: str | None = None
+
+    def fault(self) -> BadRow:
+        return BadRow(self.code, self.message, _ITEM.sub("", self.path or "") or None)
+
+
+class Taken(msgspec.Struct):
+    """The collector has the batch on disk, but for the items it refused."""
+
+    accepted: int
+    rejected: Sequence[Refused]
+
+
+class Later(msgspec.Struct):
+    """The collector can't take it now. `seconds`: how long it wants to be left alone, if it says so."""
+
+    why: str
+    seconds: float | None = None
+
+
+class _Error(msgspec.Struct):
+    code: str = ""
+    message: str = ""
+
+
+class _Answer(msgspec.Struct):
+    accepted: int | None = None
+    rejected: list[Refused] = []
+    error: _Error | None = None
+
+
+class Collector:
+    """`url` is the collector's address, such as `http://127.0.0.1:8080`."""
+
+    def __init__(self, url: str, write_key: str, connections: int) -> None:
+        self.url = url.rstrip("/")
+        self._headers = {"authorization": f"Bearer {write_key}", "content-type": "application/json"}
+        self._client = (
+            ClientBuilder()
+            .follow_redirects(False)
+            .no_proxy()
+            .timeout(TIMEOUT)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .max_connections(connections)
+            .user_agent("firsthand-import")
+            .build()
+        )
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def send(self, body: bytes) -> Taken | Later:
+        """Raises ImportFailed where the same request would never be taken."""
+        try:
+            request = self._client.post(f"{self.url}/v1/batch").headers(self._headers).body_bytes(body).build()
+            response = await request.send()
+            status, text = response.status, bytes(await response.bytes())
+            retry_after = response.get_header("retry-after")
+            location = response.get_header("location")
+        except RequestError as error:
+            return Later(f"{self.url} does not answer ({explain(error).message})")
+        except (PyreqwestError, ValueError) as error:
+            raise ImportFailed(f"{self.url} can't be asked: {error}") from None
+        answer = _read(text)
+        if status == 200 or (status == 400 and answer.rejected):
+            if answer.accepted is None:
+                raise ImportFailed(f"{self.url} answers, but not as a collector of Firsthand does")
+            return Taken(answer.accepted, answer.rejected)
+        said = f"HTTP {status}" + (f": {answer.error.message}" if answer.error and answer.error.message else "")
+        if status in (408, 425, 429) or status >= 500:
+            seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
+            return Later(f"the collector says {said}", seconds)
+        raise ImportFailed(_explain(self.url, status, said, location))
+
+
+def _read(text: bytes) -> _Answer:
+    try:
+        return msgspec.json.decode(text, type=_Answer)
+    except (msgspec.MsgspecError, UnicodeError):
+        return _Answer()
+
+
+def _explain(url: str, status: int, said: str, location: str | None) -> str:
+    if status in (401, 403):
+        remedy = "where the source is new or has another key, apply the configuration and start serve again"
+        return f"the collector at {url} does not accept this source's write key: {said}; {remedy}"
+    if status == 404:
+        return f"there is no collector at {url}: {said}; give its address with --url"
+    if 300 <= status < 400:
+        return f"{url} sends elsewhere ({said}): give the address it names with --url: {location or 'none'}"
+    if status == 413:
+        return f"the way to {url} takes no request so large ({said}): say --batch with a smaller number"
+    return f"the collector at {url} refuses the requests: {said}"
+
+
+def pause(tries: int, asked: float | None) -> float:
+    """Seconds until the next try: what was asked for, else longer each time, and not all at once."""
+    if asked is not None:
+        return min(asked, LONGEST_PAUSE) + random.random() / 4  # noqa: S311 (no secret)
+    return min(LONGEST_PAUSE, 0.5 * 2.0 ** min(tries, 10)) * (0.5 + random.random() / 2)  # noqa: S311
+
+
+def check_url(url: str) -> str | None:
+    """What is wrong with a collector's address."""
+    try:
+        parts: Any = urlsplit(url)
+        whole = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:
+        whole = False
+    if not whole or parts.query or parts.fragment or parts.username:
+        return f"{url} is not the address of a collector: write it like https://collect.example"
+    return None
