@@ -32,11 +32,12 @@ def main() -> None:
     """The entry point. Known errors end in one clear message and exit code 1, never in a traceback."""
     from firsthand.config import ConfigError
     from firsthand.replays import Unusable
+    from firsthand.supervise import DataInUse
     from firsthand.vendors import VendorError
 
     try:
         app()
-    except (ConfigError, VendorError, FileNotFoundError, Unusable) as error:
+    except (ConfigError, VendorError, FileNotFoundError, Unusable, DataInUse) as error:
         fail(str(error))
     except BrokenPipeError:  # the reader of our output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -80,7 +81,7 @@ def serve(
     settings = settings_with(data)
     supervised = supervise.is_supervised()
     if not supervised:
-        claimed = supervise.claim(settings.data, whole=len(chosen) > 1)
+        supervise.claim(settings.data, whole=len(chosen) > 1)
         if config is None and Path("firsthand.yaml").exists():
             config = Path("firsthand.yaml")
         state = State.open(settings.data, migrate=True)

@@ -25,6 +25,8 @@ log = structlog.get_logger()
 ROLES = ("collect", "deliver")
 PORT_TAKEN = 3
 LOCKED = 4
+AGAIN = 5
+"""The process ended well and wants to be started again, to run with another configuration."""
 FINAL = {PORT_TAKEN: "its port is taken", LOCKED: "another gateway runs on this data folder"}
 STOP_SECONDS = 20.0
 LOCK_SECONDS = 25.0
@@ -70,7 +72,8 @@ def run_role(role: str, settings: Settings) -> None:
     else:
         from firsthand.deliver import process
 
-        process.main(settings)
+        if process.main(settings):
+            sys.exit(AGAIN)
     lock.close()
 
 
@@ -143,7 +146,9 @@ class Supervisor:
                         log.error("the gateway cannot run", role=child.role, cause=FINAL[ended])
                         code = 1
                         break
-                    self._rest(child, ended)
+                    child.process = None
+                    if ended != AGAIN:
+                        self._rest(child, ended)
             time.sleep(0.05)
         self._end()
         return code
@@ -155,12 +160,12 @@ class Supervisor:
         )
 
     def _rest(self, child: Child, ended: int) -> None:
-        """It died. The others are looked after while it waits to be started again."""
+        """It died, and waits a little before it is started again; the others are looked after meanwhile."""
         log.error("a process died and is started again", role=child.role, exit_code=ended)
         now = time.monotonic()
         if now - child.started > LIVED_SECONDS:
             child.pause = FIRST_PAUSE
-        child.process, child.due = None, now + child.pause
+        child.due = now + child.pause
         child.pause = min(child.pause * 2, LONGEST_PAUSE)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

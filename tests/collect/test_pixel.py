@@ -72,7 +72,7 @@ class Page:
 
         async def receive() -> dict[str, Any]:
             assert method != "GET", "a pixel has no body"
-        return {"type": "http.request", "body": b"", "more_body": False}
+            return {"type": "http.request", "body": b"", "more_body": False}
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)

@@ -53,7 +53,9 @@ def plan(
 def apply(
     file: FileArgument,
     data: DataOption = None,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Don't ask, at a terminal, before something is lost.")] = False,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Don't ask, at a terminal, before something is lost.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Make the gateway what the file says; one that runs takes it over within a second or two."""

@@ -18,7 +18,20 @@ REJECT_BYTES = 1_000_000
 class Batch:
     """Rows of the file, one after another. The lists go by item: `lines[3]` is where `events[3]` came from."""
 
-    __slots__ = ("after", "events", "first", "fraction", "ids", "lines", "raws", "read", "rejects", "sent_ms", "sizes")
+    __slots__ = (
+        "after",
+        "events",
+        "first",
+        "fraction",
+        "ids",
+        "known",
+        "lines",
+        "raws",
+        "read",
+        "rejects",
+        "sent_ms",
+        "sizes",
+    )
 
     def __init__(self, first: Place) -> None:
         self.first = first
@@ -27,6 +40,8 @@ class Batch:
         self.fraction = 0.0
         """How much of the file has been read with this."""
         self.read = 0
+        self.known = 0
+        """Events that were found in the log and left out."""
         self.lines: list[int] = []
         self.ids: list[str] = []
         self.events: list[bytes] = []
@@ -65,9 +80,7 @@ class Batch:
         return b'{"batch":[' + b",".join(self.events) + b"]}"
 
 
-def batches(
-    reader: Reader, start: Place, make: Maker, wanted: Callable[[int], bool], most: int
-) -> Iterator[Batch]:
+def batches(reader: Reader, start: Place, make: Maker, wanted: Callable[[int], bool], most: int) -> Iterator[Batch]:
     """All rows from a place on whose lines are `wanted`, in batches of at most `most` events."""
     batch = Batch(start)
     for row in reader.rows(start):

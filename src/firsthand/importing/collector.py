@@ -17,6 +17,7 @@ from firsthand.importing.faults import BadRow, ImportFailed
 TIMEOUT = timedelta(seconds=60)
 CONNECT_TIMEOUT = timedelta(seconds=10)
 LONGEST_PAUSE = 30.0
+LONGEST_ASKED = 600.0
 _ITEM = re.compile(r"\$\.batch\[\d+\]\.?")
 
 
@@ -122,7 +123,7 @@ def _explain(url: str, status: int, said: str, location: str | None) -> str:
 def pause(tries: int, asked: float | None) -> float:
     """Seconds until the next try: what was asked for, else longer each time, and not all at once."""
     if asked is not None:
-        return min(asked, LONGEST_PAUSE) + random.random() / 4  # noqa: S311 (no secret)
+        return min(asked, LONGEST_ASKED) + random.random() / 4  # noqa: S311 (no secret)
     return min(LONGEST_PAUSE, 0.5 * 2.0 ** min(tries, 10)) * (0.5 + random.random() / 2)  # noqa: S311
 
 

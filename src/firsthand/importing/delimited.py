@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator
 from typing import IO
 
 from firsthand.importing.faults import BadRow, ImportFailed
-from firsthand.importing.lines import Line, Lines, decode, too_long, without_end
 from firsthand.importing.format import Format
+from firsthand.importing.lines import Line, Lines, decode, too_long, without_end
 from firsthand.importing.rows import Get, Place, Row, by_index
 
 RECORD_BYTES = 1 << 18

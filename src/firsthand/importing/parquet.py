@@ -30,7 +30,7 @@ class ParquetReader:
         # A file's name is no pattern, whatever characters it has.
         self._name = "".join(f"[{character}]" if character in "*?[" else character for character in str(path))
         try:
-            described = self._db.execute(f"DESCRIBE SELECT * {_READ}", [self._name, 0]).fetchall()  # noqa: S608
+            described = self._db.execute(f"DESCRIBE SELECT * {_READ}", [self._name, 0]).fetchall()
             counted = self._db.execute("SELECT count(*) FROM read_parquet(?)", [self._name]).fetchone()
         except duckdb.Error as error:
             raise ImportFailed(f"{path} can't be read as Parquet: {_first_line(error)}") from None
@@ -43,7 +43,7 @@ class ParquetReader:
 
     def rows(self, start: Place) -> Iterator[Row]:
         self.place = start
-        query = f"SELECT * EXCLUDE (file_row_number) {_READ}"  # noqa: S608
+        query = f"SELECT * EXCLUDE (file_row_number) {_READ}"
         try:
             result = self._db.execute(query, [self._name, self.place.offset])
             while found := result.fetchmany(ROWS_AT_A_TIME):

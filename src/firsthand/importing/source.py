@@ -35,6 +35,8 @@ class SourceFile:
         self.size = found.st_size
         self._changed = found.st_mtime_ns
         self._by_name = False
+        self.format = Format()
+        """With what the file's name tells, once there is a reader."""
 
     def fingerprint(self, progress: Callable[[int], None]) -> str:
         """SHA-256 of the content; `progress` is told how many bytes have been read."""
@@ -48,7 +50,7 @@ class SourceFile:
 
     def reader(self, format: Format) -> Reader:
         """Rows of the file. Raises ImportFailed."""
-        format = formats.complete(format, self.path.name)
+        format = self.format = formats.complete(format, self.path.name)
         name = self.path.name
         self._file.seek(0)
         if format.type == "parquet":

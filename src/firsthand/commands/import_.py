@@ -1,0 +1,103 @@
+"""`firsthand import`: a file's rows into events, through the running collector."""
+
+import asyncio
+import json
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from firsthand.importing.run import Run, Summary
+
+FAILED = 1
+EPILOG = "Example: firsthand import orders.csv --source web-shop --event 'Order Completed' --map mapping.yaml"
+
+
+def import_(
+    file: Annotated[Path, typer.Argument(help="CSV, JSON lines or Parquet; .gz too.", exists=True, dir_okay=False)],
+    source: Annotated[str, typer.Option(help="The key of the source that the events belong to.")],
+    event: Annotated[str | None, typer.Option(help="The name of every event, in place of the mapping's.")] = None,
+    map: Annotated[
+        Path | None, typer.Option("--map", help="The mapping file. [default: the columns are named as fields are]")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when rows were set aside.")] = False,
+    url: Annotated[
+        str | None,
+        typer.Option(help="The collector; with FIRSTHAND_WRITE_KEY another machine's. [default: this machine's]"),
+    ] = None,
+    batch: Annotated[int, typer.Option(help="Events a request, at most.", min=1, max=500)] = 500,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
+) -> None:
+    """Import past events from a file, through the running collector. Run again, it goes on where it was."""
+    import msgspec
+
+    from firsthand.importing.destination import destination
+    from firsthand.importing.faults import ImportFailed
+    from firsthand.importing.mapping import Mapping, load
+    from firsthand.importing.progress import watcher
+    from firsthand.importing.run import Run
+    from firsthand.settings import Settings
+
+    settings = Settings.from_env()
+    if data is not None:
+        settings = msgspec.structs.replace(settings, data=data)
+    watch = watcher()
+    failure, run = "", None
+    try:
+        mapping = load(map, event) if map is not None else Mapping(name=event)
+        run = Run(file, mapping, destination(source, url, settings), watch, batch)
+        with run:
+            if run.prepare():
+                asyncio.run(_send(run))
+    except ImportFailed as error:
+        failure = str(error)
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        failure = "stopped. Nothing is lost: run the same command again, and it goes on where it was"
+    finally:
+        watch.close()
+    if run is not None and (as_json or not failure):
+        _print(run.summary, as_json)
+    if failure:
+        print(f"firsthand: {failure}", file=sys.stderr)
+    if failure or (strict and run is not None and run.summary.total_rejected):
+        raise SystemExit(FAILED)
+
+
+async def _send(run: "Run") -> None:
+    """SIGTERM stops it as Ctrl-C does."""
+    task = asyncio.current_task()
+    if task is not None:
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    await run.send()
+
+
+def _print(summary: "Summary", as_json: bool) -> None:
+    import msgspec
+
+    if as_json:
+        print(json.dumps(msgspec.to_builtins(summary), ensure_ascii=False, indent=2))
+        return
+    if summary.already_imported is not None:
+        print(f"{summary.file}: already imported; nothing to do")
+        print(
+            f"  {summary.total_accepted:,} events were accepted and {summary.total_rejected:,} rows set aside until"
+            f" {summary.already_imported}"
+        )
+    else:
+        rate = f" ({summary.read / summary.seconds:,.0f} a second)" if summary.seconds else ""
+        print(f"{summary.file} is imported: {summary.read:,} rows in {summary.seconds:,.1f} s{rate}")
+        print(f"  {summary.accepted:>12,}  events accepted")
+        if summary.duplicates:
+            print(f"  {summary.duplicates:>12,}  had arrived already, from a run that was cut short")
+        print(f"  {summary.rejected:>12,}  rows set aside")
+    if summary.rejects is not None:
+        print(f"Why rows were set aside stands in {summary.rejects}")
+        print("Correct the mapping and import again: only these rows are taken")
+    elif summary.message_ids:
+        print(f"See what became of one: firsthand trace {summary.message_ids.format(line='LINE')}")
