@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from firsthand.commands import import_
 from firsthand.commands import plan as configuration
 from firsthand.settings import Settings
 
@@ -237,3 +238,4 @@ def print_json(value: Any) -> None:
 app.command(epilog="Example: firsthand plan firsthand.yaml --exit-code")(configuration.plan)
 app.command(epilog="Example: firsthand apply firsthand.yaml")(configuration.apply)
 app.command(epilog="Example: firsthand export > firsthand.yaml")(configuration.export)
+app.command("import", epilog=import_.EPILOG)(import_.import_)

@@ -25,8 +25,6 @@ log = structlog.get_logger()
 ROLES = ("collect", "deliver")
 PORT_TAKEN = 3
 LOCKED = 4
-AGAIN = 5
-"""The process ended well and wants to be started again, to run with another configuration."""
 FINAL = {PORT_TAKEN: "its port is taken", LOCKED: "another gateway runs on this data folder"}
 STOP_SECONDS = 20.0
 LOCK_SECONDS = 25.0
@@ -35,6 +33,8 @@ LIVED_SECONDS = 10.0
 """A process that lived this long before it died is started again after the shortest pause."""
 SUPERVISED = "FIRSTHAND_SUPERVISED"
 """Names the pipe whose other end the supervisor holds."""
+
+_claims: list[IO[str]] = []
 
 
 class DataInUse(Exception):
@@ -46,8 +46,8 @@ def is_supervised() -> bool:
     return SUPERVISED in os.environ
 
 
-def claim(directory: Path, whole: bool) -> IO[str]:
-    """The right to run a gateway on a data folder, for as long as the handle is open. Raises DataInUse.
+def claim(directory: Path, whole: bool) -> None:
+    """The right to run a gateway on a data folder, until this process ends. Raises DataInUse.
 
     A `whole` gateway suffers no other beside it; parts of one may share a folder, each with roles of its own.
     """
@@ -56,9 +56,8 @@ def claim(directory: Path, whole: bool) -> IO[str]:
     try:
         fcntl.flock(handle, (fcntl.LOCK_EX if whole else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
-        handle.close()
-        raise DataInUse(f"another gateway runs on {directory}: stop it first, or give this one a --data of its own") from None
-    return handle
+        raise DataInUse(f"another gateway runs on {directory}: stop it, or give this one a --data of its own") from None
+    _claims.append(handle)
 
 
 def run_role(role: str, settings: Settings) -> None:
@@ -72,8 +71,8 @@ def run_role(role: str, settings: Settings) -> None:
     else:
         from firsthand.deliver import process
 
-        if process.main(settings):
-            sys.exit(AGAIN)
+        while process.main(settings):
+            pass  # with the configuration of now
     lock.close()
 
 
@@ -146,9 +145,7 @@ class Supervisor:
                         log.error("the gateway cannot run", role=child.role, cause=FINAL[ended])
                         code = 1
                         break
-                    child.process = None
-                    if ended != AGAIN:
-                        self._rest(child, ended)
+                    self._rest(child, ended)
             time.sleep(0.05)
         self._end()
         return code
@@ -165,7 +162,7 @@ class Supervisor:
         now = time.monotonic()
         if now - child.started > LIVED_SECONDS:
             child.pause = FIRST_PAUSE
-        child.due = now + child.pause
+        child.process, child.due = None, now + child.pause
         child.pause = min(child.pause * 2, LONGEST_PAUSE)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

@@ -98,11 +98,11 @@ def test_the_limits_are_those_of_the_code() -> None:
 
 
 def test_each_endpoint_is_named() -> None:
-    from firsthand.collect.app import BATCHES, HEALTH, SINGLES
+    from firsthand.collect.app import BATCHES, HEALTH, PIXELS, SIGNED, SINGLES
 
     named = section(page("collect.md"), "## Endpoints")
 
-    assert [path for path in (*SINGLES, *BATCHES, *HEALTH) if f"{path}`" not in named] == []
+    assert [path for path in (*SINGLES, *BATCHES, SIGNED, *PIXELS, *HEALTH) if f"{path}`" not in named] == []
 
 
 # -- configuration -----------------------------------------------------------------------------------------------
@@ -128,24 +128,18 @@ def fields(struct: type[msgspec.Struct], path: str = "") -> Iterator[str]:
 
 def test_each_field_of_the_configuration_is_in_a_table() -> None:
     documented = {name for name in rows(page("configuration.md")) if not name.startswith("FIRSTHAND_")}
-    documented = {name for name in documented if not name.endswith((".db", ".lock"))}
+    documented -= rows(section(page("configuration.md"), "## The data folder"))
 
     assert documented == set(fields(config.Config))
 
 
 def test_each_environment_variable_is_in_the_table() -> None:
-    documented = rows(section(page("configuration.md"), "## Environment"))
-
-    assert documented == {f"FIRSTHAND_{field.name.upper()}" for field in msgspec.structs.fields(Settings)}
-
-
-def test_no_other_environment_variable_is_read() -> None:
-    """All but the one by which our own processes know each other."""
-    named: set[str] = set()
+    """Those of the settings, and whatever else the source names, all but the one between our own processes."""
+    read = {f"FIRSTHAND_{field.name.upper()}" for field in msgspec.structs.fields(Settings)}
     for file in SOURCE.rglob("*.py"):
-        named |= set(re.findall(r"FIRSTHAND_[A-Z_]*[A-Z]", file.read_text()))
+        read |= set(re.findall(r"FIRSTHAND_[A-Z_]*[A-Z]", file.read_text()))
 
-    assert named - rows(section(page("configuration.md"), "## Environment")) <= {"FIRSTHAND_SUPERVISED"}
+    assert rows(section(page("configuration.md"), "## Environment")) == read - {"FIRSTHAND_SUPERVISED"}
 
 
 def examples() -> list[Any]:
@@ -192,6 +186,18 @@ def test_each_fault_and_setting_of_the_emulators_is_in_a_table() -> None:
     assert rows(own) == CriteoS2S.fault_kinds.keys() | settings_
 
 
+def test_each_word_of_a_mapping_file_is_described() -> None:
+    from firsthand.importing.fields import ValueType
+    from firsthand.importing.format import Format
+    from firsthand.importing.mapping import KINDS, WORDS
+
+    text = page("import.md")
+    named = {word for cell in re.findall(r"`([^`]+)`", text) for word in re.findall(r"\w+", cell)}
+
+    assert {field.name for field in msgspec.structs.fields(Format)} <= rows(text)
+    assert {*WORDS, *KINDS, *get_args(ValueType)} <= named
+
+
 # -- commands ----------------------------------------------------------------------------------------------------
 
 
@@ -208,7 +214,7 @@ def test_each_command_is_described_with_its_options(name: str) -> None:
 
 
 def test_no_command_is_described_that_is_not_there() -> None:
-    assert set(re.findall(r"^## firsthand (\w+)$", page("commands.md"), re.M)) == commands().keys()
+    assert set(re.findall(r"^## firsthand ([\w-]+)$", page("commands.md"), re.M)) == commands().keys()
 
 
 # -- the pages themselves ----------------------------------------------------------------------------------------

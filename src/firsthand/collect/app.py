@@ -6,6 +6,7 @@ answer waits until the event log has them on disk. It knows no vendor.
 
 import base64
 import binascii
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ from firsthand.collect.parse import (
     peek_message_id,
     rejection,
     request_too_large,
+    shared_bytes,
 )
 from firsthand.config import Source
 from firsthand.event import Event, format_time
@@ -47,6 +49,7 @@ Answer = tuple[int, bytes, list[tuple[bytes, bytes]]]
 JSON = (b"content-type", b"application/json")
 SUCCESS = b'{"success":true}'
 DISCARD_BYTES = 64 << 20
+KNOWN_HEADERS = 1_000
 BATCHES = frozenset({"/v1/batch", "/v1/import"})
 SINGLES = {f"/v1/{type}": type for type in TYPES}
 SIGNED = "/v1/events"
@@ -204,6 +207,7 @@ class Collector:
 
     async def _batch(self, source: Source | None, request: Request) -> Answer:
         batch = parse_batch(request.body)
+        shared = shared_bytes(batch)
         source = self._check(source, batch.write_key, request, len(batch.batch))
         now_ms = int(self._clock() * 1000)
         received_at = format_time(now_ms)
@@ -213,7 +217,7 @@ class Collector:
             wire: Wire | None = None
             try:
                 path = f"$.batch[{index}]"
-                wire = parse_wire(raw, path)
+                wire = parse_wire(raw, path, shared)
                 if request.signature is not None:
                     signed.name(wire, request.signature, index)
                 event = complete(
@@ -253,7 +257,8 @@ class Collector:
         source = self._by_key.get(key)
         if source is None:
             raise Fault(401, "invalid_write_key", "no source has this write key: check `sources` in firsthand.yaml")
-        self._by_header[header] = source
+        if len(self._by_header) < KNOWN_HEADERS:  # with one key and a thousand passwords there are a thousand headers
+            self._by_header[header] = source
         return source
 
     def _verify(self, source: Source, request: Request) -> None:
@@ -281,7 +286,7 @@ class Collector:
         bucket = self._limits.get(source.key)
         if bucket is not None and (pause := bucket.take(events)):
             message = f"source {source.key} may send {source.rate_per_second:g} events a second"
-            raise Fault(429, "rate_limited", message, retry_after=max(1, round(pause)))
+            raise Fault(429, "rate_limited", message, retry_after=math.ceil(pause))
         return source
 
 

@@ -90,9 +90,9 @@ def request_too_large() -> Fault:
     return Fault(413, "request_too_large", f"a request may have {REQUEST_BYTES} bytes: send smaller batches")
 
 
-def parse_wire(raw: bytes | msgspec.Raw, path: str = "$") -> Wire:
-    """One event from JSON. `path` is where the event stands in the body."""
-    size = len(raw) if isinstance(raw, bytes) else len(memoryview(raw))
+def parse_wire(raw: bytes | msgspec.Raw, path: str = "$", shared: int = 0) -> Wire:
+    """One event from JSON. `path` is where it stands in the body; `shared` are the bytes that its batch adds to it."""
+    size = shared + (len(raw) if isinstance(raw, bytes) else len(memoryview(raw)))
     if size > EVENT_BYTES:
         raise Fault(413, "event_too_large", f"an event may have {EVENT_BYTES} bytes, this one has {size}", path)
     data = bytes(raw)
@@ -127,6 +127,8 @@ def parse_batch(body: bytes) -> Batch:
     try:
         batch = cast(Batch, _decode(_batch, body, "$"))
     except Fault as fault:
+        if fault.code == "field_invalid":
+            raise
         batch = _parse_leniently(body, fault)
     if len(batch.batch) > BATCH_EVENTS:
         message = f"a batch may have {BATCH_EVENTS} events, this one has {len(batch.batch)}: send smaller batches"
@@ -138,10 +140,25 @@ def _parse_leniently(body: bytes, fault: Fault) -> Batch:
     """One broken item (half a surrogate pair, nested too deep) must not cost the others: read around it."""
     try:
         loose = json.loads(_pruned(body).decode("utf-8", "surrogateescape"))
-        loose["batch"] = [msgspec.Raw(json.dumps(item).encode()) for item in loose["batch"]]
-        return msgspec.convert(loose, Batch)
+        items = [msgspec.Raw(json.dumps(item).encode()) for item in loose["batch"]]
+        envelope = json.dumps({**loose, "batch": []}).encode()
     except (ValueError, TypeError, KeyError, RecursionError):
         raise fault from None
+    # What holds for all of them must be sound.
+    batch = cast(Batch, _decode(_batch, envelope, "$"))
+    batch.batch = items
+    return batch
+
+
+def shared_bytes(batch: Batch) -> int:
+    """How much a batch adds to each of its events. Raises Fault where that nests too deep."""
+    size = 0
+    for part in (batch.context, batch.integrations):
+        if part:
+            data = msgspec.json.encode(part)
+            check_depth(data, "$")
+            size += len(data)
+    return size
 
 
 def complete(

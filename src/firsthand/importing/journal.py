@@ -150,9 +150,10 @@ class Journal:
         """The lines refused in earlier turns that this turn has not come to yet, in order."""
         after = work.line - 1
         sql = "SELECT DISTINCT line FROM rejected WHERE import = ? AND turn < ? AND line > ? ORDER BY line LIMIT ?"
-        while lines := self._db.execute(sql, (work.id, work.turn, after, LINES_AT_A_TIME)).fetchall():
-            for (after,) in lines:
-                yield after
+        lines: list[Any]
+        while lines := list(self._db.execute(sql, (work.id, work.turn, after, LINES_AT_A_TIME))):
+            yield from (int(line) for (line,) in lines)
+            after = int(lines[-1][0])
 
     def _find(self, key: Key) -> Import | None:
         sql = (

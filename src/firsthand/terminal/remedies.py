@@ -3,8 +3,8 @@
 REMEDIES: dict[str, str] = {
     # filtered: we decided not to send
     "not_mapped": "Nothing, if the vendor has no use for it; else send it under a name from the vendor's event table.",
-    "disabled_event": "Nothing, if it is meant so; else enable it under mapping.events, restart serve, then replay.",
-    "integration_disabled": "Nothing, if it is meant so; else set enabled: true, restart serve, then replay.",
+    "disabled_event": "Nothing, if it is meant so; else enable it under mapping.events, apply, then replay.",
+    "integration_disabled": "Nothing, if it is meant so; else set enabled: true, apply, then replay.",
     "condition": "Nothing, if it is meant so; else change the `integrations` object where the event is made.",
     "consent_refused": "Nothing: the visitor said no, and we keep to it.",
     "consent_unknown": "Send context.consent with each event as soon as the visitor has answered.",
@@ -19,7 +19,7 @@ REMEDIES: dict[str, str] = {
     "identity_missing": "Send what the vendor knows visitors by: an e-mail address, an id in context.ids, anonymousId.",
     "vendor_rejected": "Read the vendor's words in the trace, correct the settings or the events to come, then replay.",
     "vendor_ambiguous": "The answer is not the vendor's: look for a proxy or a wrong address on the way, then replay.",
-    "auth_failed": "Renew the credentials, restart serve, then replay.",
+    "auth_failed": "Renew the credentials, apply, then replay.",
     "scope_denied": "Have the vendor allow this to your account, then replay.",
     "redirect_refused": "Check the integration's endpoints; if the vendor has moved, update Firsthand, then replay.",
     "attempts_exhausted": "When the vendor works again, replay; for longer outages raise delivery.max_age.",

@@ -1,0 +1,7 @@
+import pytest
+from tests.collect.client import Client
+
+
+@pytest.fixture
+def client() -> Client:
+    return Client()
