@@ -66,13 +66,13 @@ def check(
     vendors: Emulator | Mapping[str, Emulator],
     *,
     duplicates: int = 0,
-    still_open: bool = False,
+    since: Mapping[str, str] | None = None,
 ) -> Findings:
     """Fails the test where the three accounts disagree; prints and returns what was found.
 
     `senders` are those who sent, or the ids acknowledged to them; `vendors` the emulator of each integration (one
     alone: of all). `duplicates` is how many events each vendor may have got twice: what was in flight when a process
-    was killed. `still_open` allows for events that wait.
+    was killed. `since` is the first event meant for an integration that was added later.
     """
     acknowledged = senders.acknowledged if isinstance(senders, Sender) else set(senders)
     kept = list(_kept(gateway.data))
@@ -88,7 +88,7 @@ def check(
     with closing(_open(gateway.data / "ledger.db")) as ledger:
         for lane, integration in ledger.execute("SELECT id, integration FROM lanes").fetchall():
             vendor = vendors if isinstance(vendors, Emulator) else vendors[integration]
-            found.lanes[integration] = _lane(ledger, lane, kept, vendor, still_open)
+            found.lanes[integration] = _lane(ledger, lane, _from(kept, (since or {}).get(integration)), vendor)
             found.unbalanced += _uneven(ledger, lane, integration)
     _print(found)
     assert not found.lost, f"acknowledged and lost: {_some(found.lost)}"
@@ -104,7 +104,7 @@ def check(
     return found
 
 
-def _lane(ledger: apsw.Connection, lane: int, kept: list[Kept], vendor: Emulator, still_open: bool) -> Lane:
+def _lane(ledger: apsw.Connection, lane: int, kept: list[Kept], vendor: Emulator) -> Lane:
     found = Lane()
     received = [entry for entry in vendor.received() if entry.taken]
     taken = Counter(entry.id for entry in received)
@@ -119,8 +119,7 @@ def _lane(ledger: apsw.Connection, lane: int, kept: list[Kept], vendor: Emulator
         state, code = fates.get(position) or shared.get((position, source)) or ("pending", None)
         found.states[f"{state}: {code}" if code else state] += 1
         if state not in ("delivered", "filtered", "dead") or (state != "delivered" and not code):
-            if not (still_open and state in OPEN):
-                found.unexplained[id] = state
+            found.unexplained[id] = state
         elif state == "delivered" and not taken[id]:
             found.missing.append(id)
         elif state == "filtered" and taken[id]:
@@ -137,6 +136,11 @@ def _kept(data: Path) -> Iterator[Kept]:
         sql = "SELECT position, key, body FROM events JOIN sources ON id = source ORDER BY position"
         for position, source, body in log.execute(sql).fetchall():
             yield position, source, json.loads(body)["messageId"]
+
+
+def _from(kept: list[Kept], first: str | None) -> list[Kept]:
+    ids = [id for _, _, id in kept]
+    return kept[ids.index(first) :] if first else kept
 
 
 def _fates(ledger: apsw.Connection, lane: int) -> dict[int, Fate]:

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 from urllib.parse import quote, unquote
 
 from firsthand.event import parse_time
-from firsthand.eventlog.sqlite import SqliteLogReader
+from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.trace import trace
 from firsthand.status import status
@@ -81,7 +81,7 @@ def criteo(key: str = "criteo", **fields: Any) -> Json:
 
 
 def config(*integrations: Json, **fields: Any) -> Json:
-    return {"sources": [{"key": "web-shop", "write_key": WRITE_KEY}], "integrations": integrations} | fields
+    return {"sources": [{"key": "web-shop", "write_key": WRITE_KEY}], "integrations": list(integrations)} | fields
 
 
 # -- processes -------------------------------------------------------------------------------------------------------
@@ -233,9 +233,7 @@ class Gateway:
     `env` are further variables of its environment.
     """
 
-    def __init__(
-        self, directory: Path, config: Json, vendor: Emulator, data: Path | None = None, **env: str
-    ) -> None:
+    def __init__(self, directory: Path, config: Json, vendor: Emulator, data: Path | None = None, **env: str) -> None:
         self.directory = directory
         self.data = data or directory / "data"
         self.port = free_port()
@@ -300,14 +298,14 @@ class Gateway:
             return self._program._process.pid if self._program.exit_code is None else None
         with contextlib.suppress(FileNotFoundError, ValueError):
             pid = int((self.data / f"{role}.lock").read_text())
-            return pid if pid in self._processes() else None
+            return pid if pid in self.processes() else None
         return None
 
     def kill(self, role: str) -> int:
         """kill -9; returns the pid of what is no more."""
         pid = until(f"{role} runs", lambda: self.pid(role))
         os.kill(pid, signal.SIGKILL)
-        until(f"{role} is gone", lambda: pid not in self._processes() or self._program.exit_code is not None)
+        until(f"{role} is gone", lambda: pid not in self.processes() or self._program.exit_code is not None)
         return pid
 
     def back(self, role: str, killed: int) -> None:
@@ -316,14 +314,14 @@ class Gateway:
 
     def kill_all(self) -> None:
         """kill -9 of everything that has to do with this data folder."""
-        while pids := self._processes():
+        while pids := self.processes():
             for pid in pids:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._program._process.wait(0.05)
 
-    def _processes(self) -> list[int]:
+    def processes(self) -> list[int]:
         """The pids of all processes that name this data folder; it is this test's alone."""
         found = []
         for entry in Path("/proc").iterdir():
@@ -385,6 +383,18 @@ class Gateway:
             assert row is not None
             found: Json = json.loads(row.body)
             return found
+
+    def command(self, *arguments: str, fails: int = 0) -> Json:
+        """What a command says with `--json`; nothing where it is expected to fail with this exit code."""
+        whole = [sys.executable, "-m", "firsthand", *arguments, "--data", str(self.data), "--json"]
+        ended = subprocess.run(whole, capture_output=True, text=True, timeout=90)
+        assert ended.returncode == fails, ended.stderr
+        found: Json = {} if fails else json.loads(ended.stdout)
+        return found
+
+    def launch_command(self, *arguments: str) -> Program:
+        """A command beside the gateway, without waiting for it."""
+        return Program([*arguments, "--data", str(self.data)], self.directory / "command.log", {})
 
     def send(self, *events: Json, write_key: str = WRITE_KEY) -> Json:
         """One batch, all of which is expected to be taken."""

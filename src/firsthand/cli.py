@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from firsthand.commands import import_
+from firsthand.commands import check, doctor, import_
 from firsthand.commands import plan as configuration
 from firsthand.settings import Settings
 
@@ -147,7 +147,7 @@ def trace(
     as_json: JsonOption = False,
 ) -> None:
     """Everything that happened to one event, at every integration, with reasons."""
-    from firsthand.eventlog.sqlite import SqliteLogReader
+    from firsthand.eventlog.sqlite_reader import SqliteLogReader
     from firsthand.ledger.reader import LedgerReader
     from firsthand.ledger.trace import trace as find
     from firsthand.terminal.trace import show
@@ -238,4 +238,6 @@ def print_json(value: Any) -> None:
 app.command(epilog="Example: firsthand plan firsthand.yaml --exit-code")(configuration.plan)
 app.command(epilog="Example: firsthand apply firsthand.yaml")(configuration.apply)
 app.command(epilog="Example: firsthand export > firsthand.yaml")(configuration.export)
+app.command(epilog="Example: firsthand check cases/ --config firsthand.yaml")(check.check)
+app.command(epilog="Example: firsthand doctor --config firsthand.yaml --production --strict")(doctor.doctor)
 app.command("import", epilog=import_.EPILOG)(import_.import_)

@@ -88,7 +88,7 @@ def canonical_name(event: Event, home_urls: frozenset[str] = frozenset()) -> str
 
 def format_time(ms: int) -> str:
     """Milliseconds since 1970 as `2026-11-22T10:15:00.000Z`."""
-    return datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    return f"{datetime.fromtimestamp(ms // 1000, UTC).isoformat()[:-6]}.{ms % 1000:03}Z"
 
 
 def parse_time(text: str) -> int:

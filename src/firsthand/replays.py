@@ -8,7 +8,7 @@ import msgspec
 
 from firsthand.deliver.replay import candidates
 from firsthand.event import parse_time
-from firsthand.eventlog.sqlite import SqliteLogReader
+from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.reader import Filter, Lane, LedgerReader
 from firsthand.reasons import DEAD, FILTERED
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from firsthand.eventlog.sqlite import SqliteLogReader
+from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.balance import account
 from firsthand.ledger.reader import LedgerReader
 

@@ -25,7 +25,9 @@ log = structlog.get_logger()
 ROLES = ("collect", "deliver")
 PORT_TAKEN = 3
 LOCKED = 4
-FINAL = {PORT_TAKEN: "its port is taken", LOCKED: "another gateway runs on this data folder"}
+AGAIN = 5
+"""The process ended well, and wants to be started again with the configuration of now."""
+FINAL = {PORT_TAKEN: "it cannot listen on its port", LOCKED: "another gateway runs on this data folder"}
 STOP_SECONDS = 20.0
 LOCK_SECONDS = 25.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
@@ -62,7 +64,9 @@ def claim(directory: Path, whole: bool) -> None:
 
 def run_role(role: str, settings: Settings) -> None:
     """Be one of the gateway's processes."""
-    _stop_with_parent()
+    supervised = is_supervised()
+    if supervised:
+        _stop_with_parent(int(os.environ.pop(SUPERVISED)))
     lock = _lock(settings.data, role)
     if role == "collect":
         from firsthand.collect import server
@@ -72,7 +76,8 @@ def run_role(role: str, settings: Settings) -> None:
         from firsthand.deliver import process
 
         while process.main(settings):
-            pass  # with the configuration of now
+            if supervised:
+                sys.exit(AGAIN)
     lock.close()
 
 
@@ -95,12 +100,9 @@ def _lock(directory: Path, role: str) -> IO[str]:
             return handle
 
 
-def _stop_with_parent() -> None:
+def _stop_with_parent(pipe: int) -> None:
     """A supervisor that was killed cannot stop its children: the end of their pipe tells them, and they stop as if it
     had. That holds from their first moment, also while they wait for a lock."""
-    if not is_supervised():
-        return
-    pipe = int(os.environ.pop(SUPERVISED))
 
     def watch() -> None:
         os.read(pipe, 1)  # nothing is ever written: it returns when nobody is left who could
@@ -145,7 +147,9 @@ class Supervisor:
                         log.error("the gateway cannot run", role=child.role, cause=FINAL[ended])
                         code = 1
                         break
-                    self._rest(child, ended)
+                    child.process = None
+                    if ended != AGAIN:
+                        self._rest(child, ended)
             time.sleep(0.05)
         self._end()
         return code
@@ -162,7 +166,7 @@ class Supervisor:
         now = time.monotonic()
         if now - child.started > LIVED_SECONDS:
             child.pause = FIRST_PAUSE
-        child.process, child.due = None, now + child.pause
+        child.due = now + child.pause
         child.pause = min(child.pause * 2, LONGEST_PAUSE)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -75,12 +75,18 @@ class Client:
         self.address = ("203.0.113.9", 40_000)
 
     async def post(
-        self, path: str, json: Any = None, *, body: bytes | None = None, key: str | None = "shop-key", **headers: str
+        self,
+        path: str,
+        json: Any = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        body: bytes | None = None,
+        key: str | None = "shop-key",
     ) -> Answered:
         sent = {"authorization": f"Bearer {key}"} if key else {}
-        content = msgspec.json.encode(json) if body is None else body
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.send("POST", path, sent | named, content)
+        return await self.send(
+            "POST", path, sent | dict(headers or {}), msgspec.json.encode(json) if body is None else body
+        )
 
     async def track(self, event: Any = "Order Completed", **more: Any) -> Answered:
         """A single event; fields of it by name."""
@@ -90,12 +96,18 @@ class Client:
         return await self.post("/v1/batch", {"batch": list(items)} | more)
 
     async def send(
-        self, method: str, path: str, headers: dict[str, str], body: bytes = b"", chunks: Sequence[bytes] = ()
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        chunks: Sequence[bytes] = (),
+        hangs_up: bool = False,
     ) -> Answered:
         """As an ASGI server would. With `chunks`, the body comes in these, and nobody says how long it is."""
         parts = list(chunks) or [body]
         if not chunks and body:
-            headers = {"content-length": str(len(body))} | headers
+            headers = {"content-length": str(len(body)), **headers}
         scope = {
             "type": "http",
             "method": method,
@@ -109,7 +121,7 @@ class Client:
 
         async def messages() -> AsyncIterator[dict[str, Any]]:
             for index, part in enumerate(parts):
-                yield {"type": "http.request", "body": part, "more_body": index + 1 < len(parts)}
+                yield {"type": "http.request", "body": part, "more_body": hangs_up or index + 1 < len(parts)}
             while True:
                 yield {"type": "http.disconnect"}
 

@@ -5,7 +5,7 @@ import gzip
 from typing import Any
 
 import pytest
-from tests.collect.client import BROWSER, SHOP, SITE, SLOW, Client, item
+from tests.collect.client import BROWSER, SITE, SLOW, Client, item
 
 from firsthand.collect.parse import BATCH_EVENTS, EVENT_BYTES, REQUEST_BYTES
 
@@ -93,7 +93,7 @@ async def test_a_fault_says_what_where_and_what_else(client: Client) -> None:
     "authorization", ["Bearer shop-key", "bearer shop-key", basic("shop-key:"), basic("shop-key:x"), basic("shop-key")]
 )
 async def test_a_key_may_come_in_a_header(client: Client, authorization: str) -> None:
-    answer = await client.post("/v1/track", EVENT, key=None, authorization=authorization)
+    answer = await client.post("/v1/track", EVENT, key=None, headers={"authorization": authorization})
     assert answer.status == 200
     assert client.log.records[0].source == "shop"
 
@@ -127,7 +127,7 @@ async def test_without_a_right_key_nothing_is_taken(
 ) -> None:
     headers = {} if authorization is None else {"authorization": authorization}
     body = EVENT if path == "/v1/track" else {"batch": [item(0)]}
-    answer = await client.post(path, body, key=None, **headers)
+    answer = await client.post(path, body, key=None, headers=headers)
     assert (answer.status, answer.error[0]) == (401, code)
     assert client.log.records == []
 
@@ -139,8 +139,8 @@ async def test_a_wrong_key_in_the_body_is_refused(client: Client) -> None:
 
 async def test_keys_that_differ_in_their_password_fill_no_memory(client: Client) -> None:
     """Keys stand in web pages for all to read; whoever has one may not use it against us."""
-    for number in range(3000):
-        await client.post("/v1/track", EVENT, key=None, authorization=basic(f"shop-key:{number}"))
+    for number in range(1500):
+        await client.post("/v1/track", EVENT, {"authorization": basic(f"shop-key:{number}")}, key=None)
     assert len(client.collector._by_header) <= 1000
 
 
@@ -148,20 +148,20 @@ async def test_keys_that_differ_in_their_password_fill_no_memory(client: Client)
 
 
 async def test_a_page_of_the_source_may_send(client: Client) -> None:
-    answer = await client.post("/v1/track", EVENT, key="site-key", **BROWSER)
+    answer = await client.post("/v1/track", EVENT, key="site-key", headers=BROWSER)
     assert answer.status == 200
     assert answer.headers["access-control-allow-origin"] == "https://shop.example"
     assert answer.headers["vary"] == "Origin"
 
 
 async def test_a_page_of_others_may_not(client: Client) -> None:
-    answer = await client.post("/v1/track", EVENT, key="site-key", origin="https://evil.example")
+    answer = await client.post("/v1/track", EVENT, key="site-key", headers={"origin": "https://evil.example"})
     assert (answer.status, answer.error[0]) == (403, "origin_not_allowed")
     assert client.log.records == []
 
 
 async def test_where_no_origins_are_named_any_page_may_send(client: Client) -> None:
-    answer = await client.post("/v1/track", EVENT, origin="https://anywhere.example")
+    answer = await client.post("/v1/track", EVENT, headers={"origin": "https://anywhere.example"})
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (200, "https://anywhere.example")
 
 
@@ -172,7 +172,7 @@ async def test_a_server_has_no_origin(client: Client) -> None:
 
 
 async def test_a_page_may_read_why_it_was_refused(client: Client) -> None:
-    answer = await client.post("/v1/track", {}, key="site-key", **BROWSER)
+    answer = await client.post("/v1/track", {}, key="site-key", headers=BROWSER)
     assert (answer.status, answer.headers["access-control-allow-origin"]) == (400, "https://shop.example")
 
 
@@ -302,20 +302,20 @@ async def test_an_error_of_ours_says_that_nothing_was_kept(client: Client, monke
 
 async def test_a_client_that_goes_away_is_no_error(client: Client) -> None:
     headers = {"authorization": "Bearer shop-key", "content-length": "500"}
-    answer = await client.send("POST", "/v1/track", headers, chunks=[b'{"event":', b""][:1] + [b""])
-    assert answer.status == 400
+    answer = await client.send("POST", "/v1/track", headers, chunks=[b'{"event":'], hangs_up=True)
+    assert (answer.status, answer.error[0]) == (400, "incomplete_body")
     assert client.log.records == []
 
 
 # -- gzip --------------------------------------------------------------------------------------------------------------
 
 
-async def test_gzip_is_unpacked(client: Client) -> None:
-    answer = await client.post("/v1/track", body=gzip.compress(b'{"event":"E","userId":"u"}'), content_encoding="gzip")
-    assert answer.status == 200
-
-
 GZIPPED = gzip.compress(b'{"event":"E","userId":"u","properties":{"note":"%s"}}' % (b"x" * 1000))
+
+
+async def test_gzip_is_unpacked(client: Client) -> None:
+    answer = await client.post("/v1/track", body=GZIPPED, headers={"content-encoding": "gzip"})
+    assert answer.status == 200
 
 
 @pytest.mark.parametrize(
@@ -331,16 +331,12 @@ GZIPPED = gzip.compress(b'{"event":"E","userId":"u","properties":{"note":"%s"}}'
     ids=["bomb", "cut", "cut early", "wrong sum", "something else", "nothing"],
 )
 async def test_what_cannot_be_unpacked_is_refused(client: Client, body: bytes, status: int, code: str) -> None:
-    answer = await client.post("/v1/track", body=body, content_encoding="gzip")
+    answer = await client.post("/v1/track", body=body, headers={"content-encoding": "gzip"})
     assert (answer.status, answer.error[0]) == (status, code)
 
 
 @pytest.mark.parametrize("encoding", ["br", "deflate", "gzip, gzip", "zstd"])
 async def test_other_encodings_are_refused_by_name(client: Client, encoding: str) -> None:
-    answer = await client.post("/v1/track", EVENT, content_encoding=encoding)
+    answer = await client.post("/v1/track", EVENT, headers={"content-encoding": encoding})
     assert (answer.status, answer.error[0]) == (415, "unsupported_encoding")
     assert encoding.partition(",")[0] in answer.json["error"]["message"]
-
-
-def test_the_sources_of_these_tests_are_what_they_say() -> None:
-    assert (SHOP.origins, SITE.origins, SLOW.rate_per_second) == ((), ("https://shop.example",), 10.0)

@@ -13,7 +13,8 @@ from typing import Protocol
 import apsw
 
 from firsthand.eventlog.base import LogReader, LogWriter, Position, Record, Row, visitor_hash
-from firsthand.eventlog.sqlite import SqliteLogReader, SqliteLogWriter
+from firsthand.eventlog.sqlite import SqliteLogWriter
+from firsthand.eventlog.sqlite_reader import SqliteLogReader
 
 NOW = 1_795_348_800.0
 """2026-11-22 12:00 UTC, where every test's clock begins."""

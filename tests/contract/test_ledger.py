@@ -288,6 +288,25 @@ def test_old_rows_go_and_their_counts_stay(stage: Stage, log: MemoryLog) -> None
     assert stage.reader.counted(1) == stage.reader.recounted(1) == before
 
 
+def test_what_keeps_an_event_from_being_sent_again_is_not_pruned(stage: Stage, log: MemoryLog) -> None:
+    """Outcomes ahead of the cursor: without them the lane would not know, at its next start, that they were sent."""
+    open_lane(stage, log)
+    log.append("shop", "shop")
+    commit(stage, delivery(2, "delivered"), upto=0)
+    assert stage.writer.prune(NOW_MS + 1) == 0
+    commit(stage, delivery(1, "delivered"), upto=2)
+    assert stage.writer.prune(NOW_MS + 1) == 2
+
+
+def test_what_a_replay_replaced_is_not_counted_when_it_is_pruned(stage: Stage, log: MemoryLog) -> None:
+    open_lane(stage, log)
+    log.append("shop")
+    commit(stage, delivery(1, "dead", "poison"), upto=1)
+    commit(stage, delivery(1, "delivered", generation=1, previous=("dead", None, "poison")))
+    assert stage.writer.prune(NOW_MS + 1) == 2
+    assert stage.reader.counted(1) == stage.reader.recounted(1) == [Counted("shop", "delivered", "accepted", None, 1)]
+
+
 # -- sources -----------------------------------------------------------------------------------------------------------
 
 
@@ -321,5 +340,16 @@ async def test_a_source_that_comes_back_goes_on_from_there(stage: Stage, log: Me
     commit(stage, upto=2)  # the second one passed while nobody took the source's events
     log.append("app")
     open_lane(stage, log, "shop", "app")
+    counts = await accounts(stage, log)
+    assert (counts.received, counts.delivered, counts.pending, counts.balanced) == (2, 1, 1, True)
+
+
+async def test_a_source_that_comes_back_at_once_is_not_counted_twice(stage: Stage, log: MemoryLog) -> None:
+    """With an outcome ahead of the cursor, which the lane will meet again."""
+    open_lane(stage, log, "shop", "app")
+    log.append("shop", "app")
+    commit(stage, delivery(2, "delivered", source="app"), upto=0)
+    open_lane(stage, log, "shop")
+    assert open_lane(stage, log, "shop", "app").counted == {(0, "shop"): 0, (0, "app"): 0}
     counts = await accounts(stage, log)
     assert (counts.received, counts.delivered, counts.pending, counts.balanced) == (2, 1, 1, True)

@@ -8,7 +8,7 @@ import pytest
 from tests.deliver.toys import failure, ok
 from tests.deliver.world import World, event, toy
 
-from firsthand.eventlog.sqlite import SqliteLogReader
+from firsthand.eventlog.sqlite_reader import SqliteLogReader
 
 DOWN = failure("connect", sent=False)
 

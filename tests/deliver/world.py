@@ -30,7 +30,8 @@ from firsthand.deliver.replay import Progress
 from firsthand.deliver.tail import Tail
 from firsthand.event import Event, encoder, format_time
 from firsthand.eventlog.base import Record, visitor_hash
-from firsthand.eventlog.sqlite import SqliteLogReader, SqliteLogWriter
+from firsthand.eventlog.sqlite import SqliteLogWriter
+from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.balance import Account, account
 from firsthand.ledger.reader import Filter, LedgerReader, Stored
 from firsthand.ledger.records import Exchange, Failure

@@ -15,7 +15,7 @@ from tests.contract.logs import SqliteLog, message_id, read_all, record, sqlite_
 
 from firsthand.eventlog import sqlite
 from firsthand.eventlog.base import Gap, LogUnavailable, Position, Row
-from firsthand.eventlog.sqlite import SqliteLogReader
+from firsthand.eventlog.sqlite_reader import SqliteLogReader
 
 
 @pytest.fixture

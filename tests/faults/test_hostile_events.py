@@ -9,7 +9,6 @@ import json
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import pytest
 from tests.checker import check
@@ -19,6 +18,7 @@ ADDRESS = "127.0.0.1"
 TRACK = b'{"type":"track","event":"Order Completed","anonymousId":"a","writeKey":"%s",' % WRITE_KEY.encode()
 DEEP = b"[" * 5_000 + b"]" * 5_000
 BIG = b"x" * 10_000_000
+PRODUCT = b'{"product_id":"lamp-7"},'
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,11 @@ def refusal(found: tuple[int, Json]) -> tuple[int, str]:
 REFUSED = {
     "10 MB of text": (TRACK + b'"name":"' + BIG + b'"}', 413, "request_too_large"),
     "an event of 40 kB": (TRACK + b'"name":"' + BIG[:40_000] + b'"}', 413, "event_too_large"),
-    "10,000 products": (TRACK + b'"properties":{"products":[' + b'{"id":"lamp"},' * 9_999 + b"{}]}}", 413, "event_too_large"),
+    "10,000 products": (
+        TRACK + b'"properties":{"products":[' + b'{"id":"lamp"},' * 9_999 + b"{}]}}",
+        413,
+        "event_too_large",
+    ),
     "5,000 levels": (TRACK + b'"properties":{"a":' + DEEP + b"}}", 400, "too_deep"),
     "5,000 levels without end": (TRACK + b'"properties":{"a":' + DEEP[:5_000], 400, "too_deep"),
     "a raw NUL": (TRACK + b'"name":"\0"}', 400, "malformed_json"),
@@ -75,7 +79,11 @@ REFUSED = {
     "text": (b'"hello"', 400, "field_invalid"),
     "half of an event": (TRACK[:40], 400, "malformed_json"),
     "properties as a list": (TRACK + b'"properties":[]}', 400, "field_invalid"),
-    "an event's name as a number": (b'{"event":5,"anonymousId":"a","writeKey":"%s"}' % WRITE_KEY.encode(), 400, "field_invalid"),
+    "an event's name as a number": (
+        b'{"event":5,"anonymousId":"a","writeKey":"%s"}' % WRITE_KEY.encode(),
+        400,
+        "field_invalid",
+    ),
     "a context as text": (TRACK + b'"context":"here"}', 400, "field_invalid"),
     "an id as an object": (TRACK + b'"messageId":{}}', 400, "field_invalid"),
     "an id as long as a book": (TRACK + b'"messageId":"' + BIG[:10_000] + b'"}', 400, "field_invalid"),

@@ -15,13 +15,6 @@ CONCURRENCY = 32
 EVENTS = 600
 
 
-@pytest.fixture
-def other(tmp_path: Path) -> Iterator[Emulator]:
-    """The vendor of a second integration, which is well."""
-    with Emulator(tmp_path, "other") as emulator:
-        yield emulator
-
-
 def both(other: Emulator, **troubled: Any) -> Json:
     elsewhere = {"events": f"{other.url}/criteo-s2s/eu/m/event"}
     return config(criteo("troubled", **troubled), criteo("healthy", endpoints=elsewhere))
@@ -46,18 +39,15 @@ def run(gateway: Gateway, vendor: Emulator, other: Emulator, meanwhile: str, dup
     return check(gateway, sender, {"troubled": vendor, "healthy": other}, duplicates=duplicates)
 
 
-@pytest.mark.parametrize("kind", ["down", "cut_early", "status_500", "status_503", "status_408"])
+@pytest.mark.parametrize("kind", ["down", "status_500"])
 def test_it_answers_nothing_of_use(tmp_path: Path, vendor: Emulator, other: Emulator, kind: str):
     """It has none of the events, and says so or cannot speak: all are delivered once it can."""
     vendor.fault(kind)
     with Gateway(tmp_path, both(other), vendor) as gateway:
         states = run(gateway, vendor, other, "retrying").lanes["troubled"].states
     # Of a connection that was cut nobody knows what came through: what counts twice at the vendor is tried three times.
-    assert states.keys() <= ({"delivered", "dead: attempts_exhausted"} if kind in CUT else {"delivered"})
+    assert states.keys() <= ({"delivered", "dead: attempts_exhausted"} if kind == "down" else {"delivered"})
     assert states["delivered"] > EVENTS * 0.9
-
-
-CUT = ("down", "cut_early")
 
 
 @pytest.mark.parametrize("kind", ["cut", "garbage"])
@@ -81,7 +71,7 @@ def test_its_answer_is_not_an_answer(tmp_path: Path, vendor: Emulator, other: Em
         assert found.lanes["troubled"].states.keys() == {"delivered", "dead: vendor_ambiguous"}
 
 
-@pytest.mark.parametrize("kind", ["loop", "redirect_foreign", "redirect_302", "redirect_no_location"])
+@pytest.mark.parametrize("kind", ["loop", "redirect_foreign"])
 def test_its_redirects_lead_nowhere(tmp_path: Path, vendor: Emulator, other: Emulator, kind: str):
     """None is followed; what is still in the log waits until the way is right again."""
     vendor.fault(kind)
@@ -90,9 +80,7 @@ def test_its_redirects_lead_nowhere(tmp_path: Path, vendor: Emulator, other: Emu
         assert found.lanes["troubled"].states.keys() == {"delivered", "dead: redirect_refused"}
 
 
-@pytest.mark.parametrize(
-    ("kind", "reason"), [("errors", "vendor_rejected"), ("status_401", "auth_failed"), ("status_403", "scope_denied")]
-)
+@pytest.mark.parametrize(("kind", "reason"), [("errors", "vendor_rejected"), ("status_401", "auth_failed")])
 def test_it_says_no(tmp_path: Path, vendor: Emulator, other: Emulator, kind: str, reason: str):
     vendor.fault(kind)
     with Gateway(tmp_path, both(other), vendor) as gateway:

@@ -2,7 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+import errno
+import signal
+import socket
+import sys
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any
 
 import structlog
@@ -19,6 +23,8 @@ from firsthand.state.watch import next_version
 log = structlog.get_logger()
 
 GRACE_SECONDS = 10
+PORT_TAKEN = 3
+"""The exit code when nobody can listen where we are told to."""
 
 
 class Entry:
@@ -37,12 +43,33 @@ class Entry:
         await self._app(scope, receive, send)
 
 
+class Server(uvicorn.Server):
+    """uvicorn's, which would send itself the signal again at its end: the event log could not be closed any more."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self.handle_exit, number, None)
+        yield
+
+
 def main(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT; requests under way are answered first. Exits with 3 if the port is taken."""
-    runtime.run(_serve(settings))
+    runtime.run(_serve(settings, _listen(settings.collect_host, settings.collect_port)))
 
 
-async def _serve(settings: Settings) -> None:
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        taken = error.errno == errno.EADDRINUSE
+        cause = f"port {port} is taken" if taken else f"cannot listen on {host}, port {port}: {error.strerror}"
+        remedy = "stop what listens there, or set FIRSTHAND_COLLECT_PORT (and FIRSTHAND_COLLECT_HOST)"
+        log.error("the collector cannot start", cause=cause, remedy=remedy)
+        sys.exit(PORT_TAKEN)
+
+
+async def _serve(settings: Settings, listener: socket.socket) -> None:
     state = State.open(settings.data)
     version, process = state.version(), state.process()
     event_log = SqliteLogWriter(settings.data, max_bytes=process.log.max_bytes, max_age=process.log.max_age)
@@ -50,8 +77,6 @@ async def _serve(settings: Settings) -> None:
     entry = Entry(collector, process.trusted_proxies)
     config = uvicorn.Config(
         entry,
-        host=settings.collect_host,
-        port=settings.collect_port,
         http="httptools",
         loop="none",
         ws="none",
@@ -62,11 +87,12 @@ async def _serve(settings: Settings) -> None:
         server_header=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
     )
-    server = uvicorn.Server(config)
-    log.info("collecting", host=settings.collect_host, port=settings.collect_port, sources=len(state.sources()))
+    server = Server(config)
+    host, port = listener.getsockname()[:2]
+    log.info("collecting", host=host, port=port, sources=len(state.sources()))
     following = asyncio.create_task(_follow(state, version, collector, entry, event_log))
     try:
-        await server.serve()
+        await server.serve(sockets=[listener])
     finally:
         following.cancel()
         with contextlib.suppress(asyncio.CancelledError):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,25 +80,33 @@ async def _send(run: "Run") -> None:
 
 def _print(summary: "Summary", as_json: bool) -> None:
     import msgspec
+    from rich.text import Text
+
+    from firsthand.terminal.console import clean, stdout
 
     if as_json:
         print(json.dumps(msgspec.to_builtins(summary), ensure_ascii=False, indent=2))
         return
+    console = stdout()
+    for line in _page(summary):
+        console.print(Text(clean(line)), soft_wrap=True)
+
+
+def _page(summary: "Summary") -> Iterator[str]:
     if summary.already_imported is not None:
-        print(f"{summary.file}: already imported; nothing to do")
-        print(
-            f"  {summary.total_accepted:,} events were accepted and {summary.total_rejected:,} rows set aside until"
-            f" {summary.already_imported}"
-        )
+        yield f"{summary.file}: already imported; nothing to do"
+        yield f"  {summary.total_accepted:>12,}  events accepted until {summary.already_imported}"
+        yield f"  {summary.total_rejected:>12,}  rows set aside"
     else:
-        rate = f" ({summary.read / summary.seconds:,.0f} a second)" if summary.seconds else ""
-        print(f"{summary.file} is imported: {summary.read:,} rows in {summary.seconds:,.1f} s{rate}")
-        print(f"  {summary.accepted:>12,}  events accepted")
+        rate = f", {summary.read / summary.seconds:,.0f} a second" if summary.seconds else ""
+        yield f"{summary.file}: imported, {summary.read:,} rows in {summary.seconds:,.1f} s{rate}"
+        yield f"  {summary.accepted:>12,}  events accepted"
         if summary.duplicates:
-            print(f"  {summary.duplicates:>12,}  had arrived already, from a run that was cut short")
-        print(f"  {summary.rejected:>12,}  rows set aside")
+            yield f"  {summary.duplicates:>12,}  had arrived already, from a run that was cut short"
+        yield f"  {summary.rejected:>12,}  rows set aside"
     if summary.rejects is not None:
-        print(f"Why rows were set aside stands in {summary.rejects}")
-        print("Correct the mapping and import again: only these rows are taken")
-    elif summary.message_ids:
-        print(f"See what became of one: firsthand trace {summary.message_ids.format(line='LINE')}")
+        yield f"Why rows were set aside stands in {summary.rejects}"
+        yield "If it is the mapping: correct it and import again, and only these rows are taken."
+        yield "If it is the rows: correct them in a file of their own; a changed file counts as a new one."
+    if summary.message_id is not None and summary.total_accepted:
+        yield f"What became of a line: firsthand trace {summary.message_id.replace('{line}', 'LINE')}"

@@ -100,7 +100,8 @@ def _leaf(document: Document, hint: Any, core: Any, notes: tuple[Any, ...], valu
     found = "this value" if masked else shown(value)
     if core is str and isinstance(value, (int, float)):
         # As it is written in the file: the number 1.10 has already become 1.1.
-        written = "" if masked else f': "{document.raw(path)}"'
+        raw = None if masked else document.raw(path)
+        written = f': "{raw}"' if raw is not None else ""
         kind = "a switch" if isinstance(value, bool) else "a number"
         document.fault(path, f"{found} is {kind}, not text", f"put it in quotes, so that no zero is lost{written}")
         return UNSET

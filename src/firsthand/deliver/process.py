@@ -26,7 +26,7 @@ from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.redirects import Sender
 from firsthand.deliver.tail import Tail
 from firsthand.eventlog.base import LogReader, Position
-from firsthand.eventlog.sqlite import SqliteLogReader
+from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.base import LedgerUnavailable
 from firsthand.ledger.reader import Filter, LedgerReader
 from firsthand.ledger.records import Delivery
@@ -96,12 +96,12 @@ def make_lane(
     setup = Setup(integration.settings, endpoints)
     mine = [source for source in sources if integration.takes_source(source.key)]
     shards = log_reader.shards()
-    heads = {shard: log_reader.head(shard) for shard in shards}
+    starts = {shard: log_reader.before(shard, live.since_ms) for shard in shards}
     state = ledger.open_lane(
         integration.key,
         vendor.key,
         [source.key for source in mine],
-        heads,
+        starts,
         lambda shard, position: log_reader.counts(shard, max(position, log_reader.tail(shard) - 1)),
     )
     delivery = integration.delivery

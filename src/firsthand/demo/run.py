@@ -16,7 +16,7 @@ from firsthand.demo.gateway import WRITE_KEYS, DemoFailed, Gateway, stop_on_sign
 from firsthand.demo.report import attempts, beside, own_command, to_read, watcher
 from firsthand.demo.shop import AGREES, Call, Hour, an_hour
 from firsthand.demo.traffic import Vendor, send
-from firsthand.eventlog.sqlite import SqliteLogReader
+from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.trace import trace
 from firsthand.status import status
@@ -128,7 +128,7 @@ def _go_on(console: Console, gateway: Gateway) -> None:
     console.print(
         Text(f"  curl -u {key}: {gateway.url}/v1/track -d '{json.dumps(event)}'", style="bold"), soft_wrap=True
     )
-    console.print(Text(f"  {own_command()} status --data {gateway.data}", style="bold"), soft_wrap=True)
+    console.print(Text(f"  {own_command()} trace mine-1 --data {gateway.data}", style="bold"), soft_wrap=True)
     console.print(f"The emulators are at {gateway.emulator_url}. Ctrl-C stops everything.", soft_wrap=True)
     while True:
         gateway.check()

@@ -120,6 +120,10 @@ class LogReader(Protocol):
         """The position of the newest event."""
         ...
 
+    def before(self, shard: int, received_ms: int) -> Position:
+        """The newest position before the first event received at or after a time, or `head` where there is none."""
+        ...
+
     def tail(self, shard: int) -> Position:
         """The position of the oldest event still kept, or `head` + 1 where none is."""
         ...

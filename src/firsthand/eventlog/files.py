@@ -1,10 +1,14 @@
-"""What the embedded stores share: transactions on SQLite files, and connections that only read."""
+"""What the embedded stores share: transactions on SQLite files, connections that only read, checks of rows."""
 
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import apsw
+
+UNREADABLE = (apsw.CorruptError, UnicodeDecodeError)
+"""What reading a damaged page raises: damage can turn bytes into a text that is none."""
 
 
 @contextmanager
@@ -42,3 +46,14 @@ def open_reader(path: Path) -> apsw.Connection:
     db.pragma("wal_autocheckpoint", 0)
     db.pragma("query_only", 1)
     return db
+
+
+def checksum(position: int, visitor: int, source: int, received_ms: int, body: bytes) -> int:
+    """CRC-32 over a row's meaning: a row that was overwritten with another valid row is noticed too."""
+    return zlib.crc32(body, zlib.crc32(b"%d %d %d %d" % (position, visitor, source, received_ms)))
+
+
+def log_bytes(db: apsw.Connection) -> int:
+    """Bytes in use in a database file, free pages left out."""
+    pages = int(db.pragma("page_count")) - int(db.pragma("freelist_count"))
+    return pages * int(db.pragma("page_size"))

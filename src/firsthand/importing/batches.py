@@ -12,26 +12,12 @@ BATCH_BYTES = 480_000
 """Of a request, which may have 512,000: proxies in between often allow half a megabyte."""
 BATCH_ROWS = 10_000
 """Rows without an event among them after which a batch ends all the same, so that progress is seen and kept."""
-REJECT_BYTES = 1_000_000
+RAW_BYTES = 1_000_000
+"""Of rows as they were read, which are kept until their batch is acknowledged."""
 
 
 class Batch:
     """Rows of the file, one after another. The lists go by item: `lines[3]` is where `events[3]` came from."""
-
-    __slots__ = (
-        "after",
-        "events",
-        "first",
-        "fraction",
-        "ids",
-        "known",
-        "lines",
-        "raws",
-        "read",
-        "rejects",
-        "sent_ms",
-        "sizes",
-    )
 
     def __init__(self, first: Place) -> None:
         self.first = first
@@ -41,7 +27,7 @@ class Batch:
         """How much of the file has been read with this."""
         self.read = 0
         self.known = 0
-        """Events that were found in the log and left out."""
+        """How many of the events the log has already, so that they are not sent."""
         self.lines: list[int] = []
         self.ids: list[str] = []
         self.events: list[bytes] = []
@@ -50,11 +36,11 @@ class Batch:
         self.sent_ms: int | None = None
         """When it was first sent, in milliseconds since 1970."""
         self.sizes = [0, 0]
-        """Bytes of the events, and of the rejects."""
+        """Bytes of the events, and of rows as they were read."""
 
     @property
     def full(self) -> bool:
-        return self.sizes[1] >= REJECT_BYTES or self.after.line - self.first.line >= BATCH_ROWS
+        return self.sizes[1] >= RAW_BYTES or self.after.line - self.first.line >= BATCH_ROWS
 
     def add(self, row: Row, id: str, event: bytes) -> None:
         self.lines.append(row.line)
@@ -62,22 +48,12 @@ class Batch:
         self.events.append(event)
         self.raws.append(row.raw)
         self.sizes[0] += len(event) + 1
+        self.sizes[1] += len(event) if callable(row.raw) else len(row.raw)
 
     def reject(self, line: int, raw: Any, fault: BadRow) -> None:
         found = Reject.of(line, raw, fault)
         self.rejects.append(found)
         self.sizes[1] += len(found.raw)
-
-    def drop(self, indexes: set[int]) -> None:
-        """Leave these items out."""
-        kept = [index for index in range(len(self.lines)) if index not in indexes]
-        self.lines = [self.lines[index] for index in kept]
-        self.ids = [self.ids[index] for index in kept]
-        self.events = [self.events[index] for index in kept]
-        self.raws = [self.raws[index] for index in kept]
-
-    def body(self) -> bytes:
-        return b'{"batch":[' + b",".join(self.events) + b"]}"
 
 
 def batches(reader: Reader, start: Place, make: Maker, wanted: Callable[[int], bool], most: int) -> Iterator[Batch]:
@@ -89,15 +65,18 @@ def batches(reader: Reader, start: Place, make: Maker, wanted: Callable[[int], b
             if made is not None:
                 id, event = made
                 if len(batch.events) >= most or batch.sizes[0] + len(event) > BATCH_BYTES:
+                    batch.fraction = reader.fraction()
                     yield batch
                     batch = Batch(batch.after)
                 batch.add(row, id, event)
             batch.read += 1
-        batch.after, batch.fraction = reader.place, reader.fraction()
+        batch.after = reader.place
         if batch.full:
+            batch.fraction = reader.fraction()
             yield batch
             batch = Batch(batch.after)
     if batch.after != batch.first:
+        batch.fraction = 1.0
         yield batch
 
 

@@ -38,6 +38,16 @@ class Taken(msgspec.Struct):
     rejected: Sequence[Refused]
 
 
+class Whole(msgspec.Struct):
+    """The collector refuses the request as a whole: because of one event in it, or because it is too large.
+
+    `code` is None where it was not the collector that spoke.
+    """
+
+    code: str | None
+    message: str
+
+
 class Later(msgspec.Struct):
     """The collector can't take it now. `seconds`: how long it wants to be left alone, if it says so."""
 
@@ -46,7 +56,7 @@ class Later(msgspec.Struct):
 
 
 class _Error(msgspec.Struct):
-    code: str = ""
+    code: str | None = None
     message: str = ""
 
 
@@ -76,8 +86,9 @@ class Collector:
     async def close(self) -> None:
         await self._client.close()
 
-    async def send(self, body: bytes) -> Taken | Later:
+    async def send(self, events: Sequence[bytes]) -> Taken | Whole | Later:
         """Raises ImportFailed where the same request would never be taken."""
+        body = b'{"batch":[' + b",".join(events) + b"]}"
         try:
             request = self._client.post(f"{self.url}/v1/batch").headers(self._headers).body_bytes(body).build()
             response = await request.send()
@@ -93,7 +104,12 @@ class Collector:
             if answer.accepted is None:
                 raise ImportFailed(f"{self.url} answers, but not as a collector of Firsthand does")
             return Taken(answer.accepted, answer.rejected)
-        said = f"HTTP {status}" + (f": {answer.error.message}" if answer.error and answer.error.message else "")
+        code, message = (answer.error.code, answer.error.message) if answer.error else (None, "")
+        said = f"HTTP {status}" + (f": {message}" if message else "")
+        if status == 400 and code:
+            return Whole(code, message)
+        if status == 413:
+            return Whole(code, f"the way to {self.url} takes no request so large ({said})")
         if status in (408, 425, 429) or status >= 500:
             seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
             return Later(f"the collector says {said}", seconds)
@@ -115,8 +131,6 @@ def _explain(url: str, status: int, said: str, location: str | None) -> str:
         return f"there is no collector at {url}: {said}; give its address with --url"
     if 300 <= status < 400:
         return f"{url} sends elsewhere ({said}): give the address it names with --url: {location or 'none'}"
-    if status == 413:
-        return f"the way to {url} takes no request so large ({said}): say --batch with a smaller number"
     return f"the collector at {url} refuses the requests: {said}"
 
 

@@ -80,8 +80,9 @@ class DelimitedReader:
             if delimiter is not None and b'"' in raw:
                 yield self._quoted(line)
                 continue
+            raw = without_end(raw)
             try:
-                text = decode(without_end(raw), encoding)
+                text = decode(raw, encoding)
             except BadRow as bad:
                 yield Row(number, None, raw, bad)
                 continue
@@ -105,7 +106,7 @@ class DelimitedReader:
             cells = next(reader)
         except csv.Error as error:
             self._lines.back(taken[1:])
-            open_quote = "unexpected end" in str(error) or "field limit" in str(error)
+            open_quote = len(taken) > 1 or "unexpected end" in str(error)
             reason = "a quoted field is not closed" if open_quote else f"this is not CSV: {error}"
             return Row(first.number, None, without_end(first.raw), BadRow("malformed_csv", reason))
         self.place = Place(taken[-1].number + 1, taken[-1].end)

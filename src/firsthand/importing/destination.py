@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from firsthand.eventlog.base import START, Gap
-from firsthand.eventlog.sqlite import SqliteLogReader
+from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.importing.collector import check_url
 from firsthand.importing.faults import ImportFailed
 from firsthand.settings import Settings
@@ -64,6 +64,10 @@ class Arrived:
 
     def __init__(self, data: Path | None, source: str) -> None:
         self._source = source
+        self.why_not = "the log no longer has all events of that time"
+        """Why it can't be told whether something has arrived."""
+        if data is None:
+            self.why_not = "this gateway's log is on another machine"
         self._log: SqliteLogReader | None = None
         self._stack = ExitStack()
         if data is not None:

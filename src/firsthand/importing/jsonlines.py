@@ -26,7 +26,7 @@ class JsonLinesReader:
     def _sample(self, name: str) -> list[str]:
         found: dict[str, None] = {}
         for number, row in enumerate(self.rows(START)):
-            if not number and isinstance(row.raw, str) and row.raw.lstrip()[:1] == "[":
+            if not number and row.fault is not None and row.raw.lstrip()[:1] in ("[", b"["):
                 raise ImportFailed(f"{name} is one JSON list: make it lines first, as with jq -c '.[]' {name}")
             if row.fault is None:
                 found |= dict.fromkeys(_keys(row.cells))

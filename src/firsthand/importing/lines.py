@@ -1,5 +1,6 @@
 """The lines of a text file, as bytes, with their numbers and offsets; no line can fill the memory."""
 
+import zlib
 from typing import IO, NamedTuple
 
 from firsthand.importing.faults import BadRow, ImportFailed
@@ -24,9 +25,13 @@ class Lines:
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._file = file
+        self._name = name
         self._back: list[Line] = []
         self._number, self._offset = START
-        mark = file.read(3)
+        try:
+            mark = file.read(3)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ImportFailed(f"{name} can't be read: {error}") from None
         if mark[:2] in UTF_16_MARKS:
             raise ImportFailed(f"{name} is UTF-16: make it UTF-8 first, as with iconv -f utf-16 -t utf-8")
         self._first = len(UTF_8_MARK) if mark == UTF_8_MARK else 0
@@ -41,18 +46,25 @@ class Lines:
         """The next line, or None at the end. Of a line that is too long the beginning, see `too_long`."""
         if self._back:
             return self._back.pop()
-        raw = self._file.readline(LINE_BYTES)
-        if not raw:
-            return None
-        size = len(raw)
-        if size == LINE_BYTES and not raw.endswith(b"\n"):
-            while (more := self._file.readline(CHUNK)) and not more.endswith(b"\n"):
-                size += len(more)
-            size += len(more)
-        self._offset += size
+        try:
+            raw = self._file.readline(LINE_BYTES)
+            if not raw:
+                return None
+            self._offset += len(raw)
+            if len(raw) == LINE_BYTES and not raw.endswith(b"\n"):
+                self._skip()
+        except (OSError, EOFError, zlib.error) as error:
+            raise ImportFailed(f"{self._name} is damaged at or behind line {self._number:,}: {error}") from None
         line = Line(self._number, self._offset, raw)
         self._number += 1
         return line
+
+    def _skip(self) -> None:
+        """To the end of a line that is too long."""
+        while more := self._file.readline(CHUNK):
+            self._offset += len(more)
+            if more.endswith(b"\n"):
+                break
 
     def back(self, lines: list[Line]) -> None:
         self._back.extend(reversed(lines))

@@ -10,9 +10,9 @@ import msgspec
 
 from firsthand.importing.faults import BadRow, shown
 
-_PLAIN = re.compile(r"([+-]?)0*(\d{1,15})(\.\d{1,20})?")
+_PLAIN = re.compile(r"([+-]?)0*([0-9]{1,15})(\.[0-9]{1,20})?")
 _EXAMPLE = re.compile(r"1([.,' ’]?)234([.,])56")
-_INTEGER = re.compile(r"[+-]?\d{1,18}(\.0*)?")
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}(\.0*)?")
 BLANKS = str.maketrans(dict.fromkeys("\u00a0\u202f\u2009", " "))
 
 
@@ -28,7 +28,7 @@ def decimal(field: str, format: str | None) -> Callable[[Any], Any]:
     """`format` is how 1234.56 is written in the file."""
     match = _EXAMPLE.fullmatch(format or "1234.56")
     thousands, point = (match[1], match[2]) if match else ("", ".")
-    grouped = re.compile(rf"[+-]?\d{{1,3}}({re.escape(thousands)}\d{{3}})+({re.escape(point)}\d*)?")
+    grouped = re.compile(rf"[+-]?[0-9]{{1,3}}({re.escape(thousands)}[0-9]{{3}})+({re.escape(point)}[0-9]*)?")
     example = format or "1234.56"
 
     def make(value: Any) -> Any:

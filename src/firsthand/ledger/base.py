@@ -27,10 +27,10 @@ class Ledger(Protocol):
         integration: str,
         vendor: str,
         sources: Sequence[str],
-        heads: Mapping[int, Position],
+        starts: Mapping[int, Position],
         counts: Callable[[int, Position], Mapping[str, int]],
     ) -> LaneState:
-        """The state of an integration's lane; a new lane starts at `heads`. `counts` are the log's.
+        """The state of an integration's lane; a new lane starts at `starts`. `counts` are the log's.
 
         A source that joins later starts at the lane's cursor; one that leaves keeps what was counted.
         """

@@ -92,7 +92,7 @@ class SqliteLedger:
         integration: str,
         vendor: str,
         sources: Sequence[str],
-        heads: Mapping[int, Position],
+        starts: Mapping[int, Position],
         counts: Callable[[int, Position], Mapping[str, int]],
     ) -> LaneState:
         with self._lock, transaction(self._db):
@@ -102,10 +102,10 @@ class SqliteLedger:
                 (integration, vendor),
             )
             lane = int(self._db.execute("SELECT id FROM lanes WHERE integration = ?", (integration,)).get)
-            for shard, head in heads.items():
-                self._db.execute("INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (lane, shard, head))
+            for shard, start in starts.items():
+                self._db.execute("INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (lane, shard, start))
             cursors = dict(self._db.execute("SELECT shard, position FROM cursors WHERE lane = ?", (lane,)))
-            for shard in heads:
+            for shard in starts:
                 self._set_sources(lane, shard, sources, counts(shard, cursors[shard]))
             beyond = "SELECT position, source FROM deliveries WHERE lane = ? AND shard = ? AND position > ? AND generation = 0"
             settled = {

@@ -14,7 +14,7 @@ from firsthand.config import Config, Integration, Process, Source, canonical_jso
 from firsthand.config.faults import Path as FieldPath
 from firsthand.config.file import part_at
 from firsthand.config.written import written
-from firsthand.event import format_time
+from firsthand.event import format_time, parse_time
 from firsthand.state import applied
 from firsthand.state.applied import LastApplied
 from firsthand.state.changes import Change
@@ -34,6 +34,8 @@ class Live(msgspec.Struct, frozen=True):
 
     integration: Integration
     revision: int
+    since_ms: int = 0
+    """When it was added (milliseconds since 1970): events received before that are not meant for it."""
 
     @property
     def vendor(self) -> str:
@@ -235,7 +237,12 @@ class State:
     def _integrations(self, connection: sa.Connection) -> list[Live]:
         query = live_revisions().where(integrations.c.removed_at.is_(None)).order_by(integrations.c.key)
         rows = connection.execute(query).all()
-        return [Live(self._integration(row.key, row.live_revision, row.config), row.live_revision) for row in rows]
+        first = sa.select(revisions.c.integration, revisions.c.created_at).where(revisions.c.number == 1)
+        since = {key: parse_time(created_at) for key, created_at in connection.execute(first).all()}
+        return [
+            Live(self._integration(row.key, row.live_revision, row.config), row.live_revision, since[row.key])
+            for row in rows
+        ]
 
     def _revision(self, connection: sa.Connection, key: str, number: int) -> Integration:
         query = sa.select(revisions.c.config).where(revisions.c.integration == key, revisions.c.number == number)

@@ -1,0 +1,70 @@
+"""Does what comes in also go out? These look at the ledger."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+
+from firsthand.doctor.context import Context
+from firsthand.doctor.finding import Finding, Severity, error, judged, ok, warning
+from firsthand.terminal.remedies import REMEDIES
+from firsthand.terminal.times import span
+
+LATE_SECONDS, VERY_LATE_SECONDS = 300.0, 3600.0
+DAY_MINUTES = 24 * 60
+
+
+def balance(context: Context) -> Iterator[Finding]:
+    """The counts balance, and nothing waits for long."""
+    status = context.status
+    if status is None:
+        return
+    if status["log"]["full"]:
+        yield error("deliveries.log", "event log", "refuses events (503)", "free disk space")
+    keys = {integration.key for integration in context.config.integrations}
+    for row in status["integrations"]:
+        if row["key"] not in keys:
+            continue
+        if not row["balanced"]:
+            remedy = "`firsthand status --recount`, and report it with what that says: it is a fault of ours"
+            yield error("deliveries.balance", row["key"], "the counts do not balance", remedy)
+            continue
+        yield _lag(row["key"], row["lag_seconds"], row["pending"], bool(context.running.get("deliver")))
+        breaker = (row["health"] or {}).get("breaker", "closed")
+        if breaker != "closed" and context.running.get("deliver"):
+            remedy = "see `firsthand status` and the trace of a recent event; nothing is lost, it goes on by itself"
+            yield warning("deliveries.breaker", row["key"], "the vendor is in trouble: sending pauses", remedy)
+
+
+def _lag(key: str, lag: float, pending: int, delivering: bool) -> Finding:
+    severity: Severity = "ok" if lag < LATE_SECONDS else "warning" if lag < VERY_LATE_SECONDS else "error"
+    found = "balanced, nothing waits"
+    if pending:
+        found = f"balanced, {pending:,} events wait, the oldest for {span(lag)}"
+    remedy = "raise delivery.concurrency or rate_per_second, and see what the vendor answers: `firsthand status`"
+    if not delivering:
+        remedy = "start `firsthand serve`: nothing is delivered while it does not run"
+    return judged(severity, "deliveries.lag", key, found, remedy, lag_seconds=round(lag, 1), pending=pending)
+
+
+def dead(context: Context) -> Iterator[Finding]:
+    """What could not be sent in the last day, and why."""
+    ledger = context.ledger
+    if ledger is None:
+        return
+    keys = {integration.key for integration in context.config.integrations}
+    for lane in ledger.lanes():
+        if lane.integration not in keys:
+            continue
+        ended: Counter[str] = Counter()
+        codes: Counter[str] = Counter()
+        for _, counted in ledger.minutes(lane.id, int(time.time() // 60) - DAY_MINUTES):
+            ended[counted.state] += counted.count
+            if counted.state == "dead" and counted.code:
+                codes[counted.code] += counted.count
+        whole = sum(count for state, count in ended.items() if state in ("delivered", "dead", "filtered"))
+        for code, count in codes.most_common():
+            if count > 0:
+                found, remedy = f"{count:,} dead in a day ({count / whole:.1%}): {code}", REMEDIES.get(code, "")
+                yield warning("deliveries.dead", lane.integration, found, remedy, code=code, count=count)
+        if whole and not any(count > 0 for count in codes.values()):
+            yield ok("deliveries.dead", lane.integration, f"none dead of {whole:,} in a day")

@@ -1,0 +1,155 @@
+"""Do the events carry what the vendors need? These look at the newest events of each source."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from firsthand.config import Integration
+from firsthand.doctor.catalogue import Catalogue, CatalogueError
+from firsthand.doctor.context import Context
+from firsthand.doctor.finding import Finding, Severity, error, judged, ok, warning
+from firsthand.event import Event
+from firsthand.ledger.masking import mask_text
+from firsthand.terminal.times import span
+from firsthand.vendors import VendorError, get
+
+HALF, SKEWED = 0.5, 0.1
+MATCHED_WELL, MATCHED_BADLY = 0.98, 0.5
+EXAMPLES = 3
+ENOUGH = 20
+"""Events of a source; fewer say nothing of the rest."""
+
+
+def coverage(context: Context) -> Iterator[Finding]:
+    """By what each source's visitors are known, and whether their consent is."""
+    if not context.sample.events:
+        yield ok("events.coverage", "events", "none yet: send one, as docs/collect.md shows")
+    for source, events in context.sample.events.items():
+        takers = [integration for integration in context.integrations if integration.takes_source(source)]
+        shares = {name: _share(events, has) for name, has in _carried(takers).items()}
+        said = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
+        found = f"{len(events):,} events: {said}"
+        remedies = [] if len(events) < ENOUGH else list(_missing(shares, takers))
+        numbers = {"source": source, "events": len(events), "shares": {name: round(s, 4) for name, s in shares.items()}}
+        if remedies:
+            yield warning("events.coverage", source, found, "; ".join(remedies), **numbers)
+        else:
+            yield ok("events.coverage", source, found, **numbers)
+
+
+def _carried(takers: Sequence[Integration]) -> dict[str, Callable[[Event], bool]]:
+    """What may be in an event, by the name it is shown with."""
+
+    def known_by(name: str) -> Callable[[Event], bool]:
+        # A vendor's id may be said to belong to one of several callers: criteo_gum_id@123
+        return lambda event: any(key.partition("@")[0] == name for key in event.get("context", "ids") or ())
+
+    ids = {name: known_by(name) for taker in takers if (name := _id_name(taker))}
+    return {
+        "e-mail": lambda event: event.email is not None,
+        **ids,
+        "anonymousId": lambda event: event.anonymous_id is not None,
+        "userId": lambda event: event.user_id is not None,
+        "ip": lambda event: event.text("context", "ip") is not None,
+        "userAgent": lambda event: event.text("context", "userAgent") is not None,
+        "consent": lambda event: bool(event.get("context", "consent")),
+    }
+
+
+def _id_name(integration: Integration) -> str | None:
+    try:
+        return get(integration.vendor).id_name
+    except VendorError:
+        return None
+
+
+def _missing(shares: dict[str, float], takers: Sequence[Integration]) -> Iterator[str]:
+    asking = [taker.key for taker in takers if taker.consent_rule.basis != "none"]
+    if asking and shares["consent"] < HALF:
+        yield f"send context.consent: {', '.join(asking)} asks for it, and what never says it is not sent"
+    ids = [name for name in shares if name.endswith("_id")]
+    if takers and not shares["e-mail"] and not any(shares[name] for name in ids):
+        yield f"send an e-mail address in traits.email{''.join(f', or context.ids.{name}' for name in ids)}"
+    lacking = [f"context.{name}" for name in ("ip", "userAgent") if shares[name] < HALF]
+    if takers and lacking:
+        yield f"pass on the visitor's own {' and '.join(lacking)} where a server sends the events"
+
+
+def skew(context: Context) -> Iterator[Finding]:
+    """How often a visitor's clock had to be repaired."""
+    for source, events in context.sample.events.items():
+        share = _share(events, lambda event: event.original_timestamp is not None)
+        if share >= SKEWED and len(events) >= ENOUGH:
+            remedy = "where one server sends them, set its clock by NTP; a visitor's own is repaired, and that is all"
+            yield warning("events.skew", source, f"{share:.0%} came with a clock that was off", remedy, share=share)
+
+
+def order(context: Context) -> Iterator[Finding]:
+    """The gateway's own clock never went back while it wrote the log."""
+    steps = context.sample.steps_back
+    if steps:
+        farthest = span(max(steps) / 1000)
+        found = f"went back {len(steps)} times in the last {context.sample.rows:,} events, by up to {farthest}"
+        remedy = "let NTP slew the clock (chrony does), and keep two machines from setting it"
+        yield warning("clock.steps", "clock", found, remedy, times=len(steps), longest_ms=max(steps))
+    elif context.sample.rows:
+        yield ok("clock.steps", "clock", f"never went back in the last {context.sample.rows:,} events")
+
+
+def products(context: Context) -> Iterator[Finding]:
+    """Product ids are those of the catalogue: others are accepted, and match nothing."""
+    if context.catalogue is None:
+        return
+    try:
+        catalogue = Catalogue.read(context.catalogue)
+    except CatalogueError as problem:
+        yield error("events.products", "catalogue", str(problem), "give ids one a line, or CSV or XML with a field id")
+        return
+    for source, events in context.sample.events.items():
+        for path in sorted({_product_id(one) for one in context.integrations if one.takes_source(source)}):
+            ids = {id for event in events for id in _ids(event, path)}
+            if ids:
+                yield _matched(source, path, ids, catalogue)
+
+
+def _product_id(integration: Integration) -> str:
+    """Where in a product its id stands, for vendors that have a setting for it."""
+    path = getattr(integration.settings, "product_id", None)
+    return path if isinstance(path, str) else "product_id"
+
+
+def _ids(event: Event, path: str) -> Iterator[str]:
+    for product in (event.properties, *event.products):
+        value: object = product.get(path)
+        if value is None:
+            value = product
+            for step in path.split("."):
+                value = value.get(step) if isinstance(value, dict) else None
+        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+            yield str(value)
+
+
+def _matched(source: str, path: str, ids: set[str], catalogue: Catalogue) -> Finding:
+    strangers = sorted(id for id in ids if id not in catalogue)
+    share = 1 - len(strangers) / len(ids)
+    severity: Severity = "ok" if share >= MATCHED_WELL else "warning" if share >= MATCHED_BADLY else "error"
+    found = f"{share:.1%} of {len(ids):,} ids are among the {len(catalogue):,} of the catalogue"
+    if strangers:
+        found += f"; not: {', '.join(f'{mask_text(id)[:40]}{_guess(catalogue, id)}' for id in strangers[:EXAMPLES])}"
+    return judged(
+        severity,
+        "events.products",
+        f"{source} {path}",
+        found,
+        "send the ids of the catalogue feed, or name the field that has them in the setting product_id",
+        matched=round(share, 4),
+        ids=len(ids),
+        examples=[mask_text(id) for id in strangers[:EXAMPLES]],
+    )
+
+
+def _guess(catalogue: Catalogue, id: str) -> str:
+    found = catalogue.like(id)
+    return f" ({found.how}: {found.id[:40]})" if found else ""
+
+
+def _share(events: Sequence[Event], has: Callable[[Event], bool]) -> float:
+    return sum(map(has, events)) / len(events) if events else 0.0

@@ -1,0 +1,97 @@
+"""What became of a run: the checker's findings, and what else must hold."""
+
+import re
+import time
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import redirect_stdout
+from dataclasses import dataclass, field
+from io import StringIO
+
+from tests.chaos.world import World
+from tests.checker import Findings, check
+from tests.gateway import Received
+
+SETTLED_SECONDS = 240
+HEALTHY_SECONDS = 60
+TROUBLE = ("attempts_exhausted", "vendor_ambiguous", "auth_failed", "scope_denied", "redirect_refused")
+"""Reasons that come of a vendor in trouble: none has any business at the healthy one."""
+OURS = ("mapping_error", "poison", "log_damaged", "backlog_overflow")
+"""Reasons that come of a fault of the gateway's own."""
+TOLD = {0, 200, 503}
+"""What a client may be answered: nothing when what it spoke to was killed, 503 while the disk is full."""
+ID = re.compile(r"\b(?:web|app|odd)-\d+\b")
+
+
+@dataclass
+class Verdict:
+    acknowledged: int = 0
+    findings: Findings | None = None
+    problems: list[str] = field(default_factory=list)
+    settled_seconds: float = 0.0
+
+    @property
+    def offenders(self) -> list[str]:
+        """Message ids that the problems name."""
+        return list(dict.fromkeys(id for problem in self.problems for id in ID.findall(problem)))
+
+
+def settle(world: World) -> float:
+    """Waits until every event has come to its end; the healthy vendor's first, while the other is still down.
+
+    Returns how many seconds that took. Raises AssertionError where it does not come about.
+    """
+    began = time.monotonic()
+    world.vendor.fault("down")
+    world.gateway.settle("healthy", seconds=HEALTHY_SECONDS)
+    world.vendor.behave()
+    world.gateway.settle(seconds=SETTLED_SECONDS)
+    return time.monotonic() - began
+
+
+def judge(world: World) -> Verdict:
+    acknowledged = world.acknowledged
+    verdict = Verdict(len(acknowledged), problems=[*world.problems, *world.hostile.problems])
+    try:
+        verdict.settled_seconds = settle(world)
+    except AssertionError as error:
+        verdict.problems.append(str(error))
+    received = {"troubled": world.vendor.received(), "healthy": world.other.received()}
+    late = _late(received["troubled"])
+    bound = world.duplicates_allowed
+    vendors = {"troubled": world.vendor, "healthy": world.other}
+    try:
+        with redirect_stdout(StringIO()):
+            verdict.findings = check(world.gateway, acknowledged, vendors, duplicates=bound + sum(late.values()))
+    except AssertionError as error:
+        verdict.problems.append(str(error))
+    else:
+        verdict.problems += _more(verdict.findings, late, bound)
+    for sender in world.senders:
+        if strange := sender.answers.keys() - TOLD:
+            verdict.problems.append(f"clients were answered {sorted(strange)}: {dict(sender.answers)}")
+    if (died := world.died_by_themselves()) and not world.played["disk full"]:
+        verdict.problems.append(f"{len(died)} times a process died that nobody killed, first {died[0]}")
+    return verdict
+
+
+def _late(received: Iterable[Received]) -> Counter[str]:
+    """How often the vendor took its time over an event: longer, maybe, than the gateway waits."""
+    return Counter(entry.id for entry in received if entry.fault == "slow" and entry.taken)
+
+
+def _more(findings: Findings, late: Counter[str], bound: int) -> list[str]:
+    """What the checker can't know."""
+    problems = []
+    for integration, lane in findings.lanes.items():
+        again = {id: count - late[id] for id, count in lane.duplicates.items() if count > late[id]}
+        if sum(again.values()) > bound:
+            problems.append(f"{integration}: {sum(again.values())} duplicates, at most {bound}: {list(again)[:5]}")
+        wrong = [*OURS, *(TROUBLE if integration == "healthy" else ())]
+        found = {fate: count for fate, count in lane.states.items() if fate.removeprefix("dead: ") in wrong}
+        if found:
+            problems.append(f"{integration}: {found}")
+    healthy = findings.lanes["healthy"]
+    if healthy.repeated:
+        problems.append(f"healthy: {healthy.repeated} events repeated for want of an answer")
+    return problems

@@ -1,0 +1,180 @@
+"""Cells become values exactly, or are refused with what was found and what is accepted. Nothing is guessed."""
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import pytest
+
+from firsthand.importing.faults import BadRow
+from firsthand.importing.fields import usual_type
+from firsthand.importing.values import converter
+
+NO = object()
+
+
+def made(value: Any, type: Any, format: str | None = None, zone: str | None = None) -> Any:
+    """What it is in the event, as JSON has it; NO where it is refused."""
+    try:
+        found = converter("properties.x", type, format, zone)(value)
+    except BadRow as bad:
+        return NO if (bad.field, bad.code) == ("properties.x", "field_invalid") else bad
+    return bytes(found).decode() if isinstance(found, msgspec.Raw) else found
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("12.50", "12.50"), ("0.00", "0.00"), ("007", "7"), ("-3.10", "-3.10"), ("+4", "4"), (" 5 ", "5"), ("0", "0")]
+    + [(bad, NO) for bad in ("12,50", "1,234.50", "€5", "1e3", "nan", "inf", "5 EUR", ".", "1.2.3", "1" * 16, "٣")],
+)
+def test_decimals(text: str, number: Any):
+    assert made(text, "decimal") == number
+
+
+@pytest.mark.parametrize(
+    ("format", "text", "number"),
+    [
+        ("1.234,56", "1.234,56", "1234.56"),
+        ("1.234,56", "49,90", "49.90"),
+        ("1.234,56", "49.90", NO),
+        ("1.234,56", "1.23,4", NO),
+        ("1234,56", "49,90", "49.90"),
+        ("1,234.56", "1,234,567.8", "1234567.8"),
+        ("1,234.56", "1,2", NO),
+        ("1 234,56", "1\u202f234,5", "1234.5"),
+        ("1 234,56", "1 234", "1234"),
+    ],
+)
+def test_decimals_as_other_countries_write_them(format: str, text: str, number: Any):
+    assert made(text, "decimal", format) == number
+
+
+def test_numbers_that_are_numbers_already():
+    assert made(12.5, "decimal") == 12.5
+    assert made(Decimal("0.0000001"), "decimal") == "0.0000001"
+    assert made(True, "decimal") is NO
+    assert made(float("inf"), "decimal") is NO
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        ("12", 12),
+        ("-1", -1),
+        ("2.0", 2),
+        ("2.5", NO),
+        ("x", NO),
+        (3, 3),
+        (3.0, 3),
+        (3.5, NO),
+        (True, NO),
+        ("9" * 19, NO),
+    ],
+)
+def test_integers(value: Any, number: Any):
+    assert made(value, "integer") == number
+
+
+@pytest.mark.parametrize(
+    ("value", "truth"),
+    [("true", True), ("No", False), (" 1 ", True), ("f", False), (False, False), ("on", NO), ("2", NO), ("", NO)],
+)
+def test_booleans(value: Any, truth: Any):
+    assert made(value, "boolean") is truth
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("0042", "0042"),
+        (42, "42"),
+        (42.0, "42"),
+        (4.5, "4.5"),
+        (True, "true"),
+        (Decimal("1.50"), "1.50"),
+        (date(2026, 11, 22), "2026-11-22"),
+        (UUID(int=1), "00000000-0000-0000-0000-000000000001"),
+        ([1], NO),
+        ({"a": 1}, NO),
+    ],
+)
+def test_strings(value: Any, text: Any):
+    assert made(value, "string") == text
+
+
+def test_json():
+    assert made('[{"a": 1}]', "json") == [{"a": 1}]
+    assert made([1], "json") == [1]
+    assert made("[1", "json") is NO
+
+
+@pytest.mark.parametrize(
+    ("text", "format", "zone", "time"),
+    [
+        ("2026-11-22T10:15:00Z", None, None, "2026-11-22T10:15:00.000Z"),
+        ("2026-11-22 10:15", None, "Europe/Paris", "2026-11-22T09:15:00.000Z"),
+        ("2026-11-22T10:15:00+02:00", None, "Europe/Paris", "2026-11-22T08:15:00.000Z"),
+        ("2026-11-22", "iso", None, "2026-11-22T00:00:00.000Z"),
+        ("19970118", "%Y%m%d", "America/New_York", "1997-01-18T05:00:00.000Z"),
+        ("19970118", "YYYYMMDD", None, "1997-01-18T00:00:00.000Z"),
+        ("1.7.2026 8:05", "%d.%m.%Y %H:%M", None, "2026-07-01T08:05:00.000Z"),
+        ("22.11.2026 10:15:07", "DD.MM.YYYY HH:mm:ss", None, "2026-11-22T10:15:07.000Z"),
+        ("1763806500", "unix", None, "2025-11-22T10:15:00.000Z"),
+        ("1763806500123", "unix_ms", None, "2025-11-22T10:15:00.123Z"),
+        ("1997011", "%Y%m%d", None, NO),  # would be the 11th or the 1st of January, as one likes
+        ("19970231", "%Y%m%d", None, NO),
+        ("22/11/2026", None, None, NO),
+        ("tomorrow", None, None, NO),
+        ("", None, None, NO),
+    ],
+)
+def test_times(text: str, format: str | None, zone: str | None, time: Any):
+    assert made(text, "timestamp", format, zone) == time
+
+
+def test_times_that_are_times_already():
+    assert made(datetime(2026, 11, 22, 10), "timestamp", None, "Europe/Paris") == "2026-11-22T09:00:00.000Z"
+    assert made(datetime(2026, 11, 22, 10, tzinfo=UTC), "timestamp", None, "Europe/Paris") == "2026-11-22T10:00:00.000Z"
+    assert made(date(2026, 11, 22), "timestamp") == "2026-11-22T00:00:00.000Z"
+    assert made(19970118, "timestamp", "%Y%m%d") == "1997-01-18T00:00:00.000Z"
+    assert made(1763806500, "timestamp", "unix") == "2025-11-22T10:15:00.000Z"
+
+
+def test_days():
+    assert made("24/12/2026", "date", "%d/%m/%Y") == "2026-12-24"
+    assert made("2026-12-24T23:30:00-05:00", "date") == "2026-12-24"
+    assert made("2026-12-24T23:30:00Z", "date", None, "Europe/Paris") == "2026-12-25"
+
+
+@pytest.mark.parametrize(
+    ("path", "type"),
+    [
+        ("userId", "string"),
+        ("timestamp", "timestamp"),
+        ("properties", "json"),
+        ("properties.order_id", None),
+        ("properties.total", "decimal"),
+        ("properties.products", "json"),
+        ("properties.products.0.price", "decimal"),
+        ("properties.products.0.quantity", "integer"),
+        ("context.consent.gpc", "boolean"),
+        ("context.consent.tcf.gdprApplies", "boolean"),
+        ("context.consent.tcf.tcString", "string"),
+        ("context.consent.categories.marketing", "boolean"),
+        ("context.consent.usPrivacy", "string"),
+        ("context.consent", "json"),
+    ],
+)
+def test_what_a_field_usually_is(path: str, type: str | None):
+    assert usual_type(path.split(".")) == type
+
+
+def test_a_message_is_short_and_on_one_line():
+    make: Callable[[Any], Any] = converter("properties.x", "decimal", None, None)
+    with pytest.raises(BadRow) as bad:
+        make("12\n" * 1000)
+    assert "\n" not in bad.value.reason
+    assert len(bad.value.reason) < 120
