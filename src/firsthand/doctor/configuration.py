@@ -25,7 +25,8 @@ PLACEHOLDER = re.compile(
 def file(context: Context) -> Iterator[Finding]:
     """The file can be used."""
     if context.state_error is not None:
-        yield error("configuration.state", "state", str(context.state_error), "see the message")
+        found, _, remedy = str(context.state_error).rpartition("; ")
+        yield error("configuration.state", "state", found, remedy)
     if context.file_path is None:
         if context.state is not None:
             yield ok("configuration.file", "file", "none given: what was applied last is looked at")

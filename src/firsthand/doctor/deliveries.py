@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from typing import Any
 
 from firsthand.doctor.context import Context
 from firsthand.doctor.finding import Finding, Severity, error, judged, ok, warning
@@ -28,22 +29,26 @@ def balance(context: Context) -> Iterator[Finding]:
             remedy = "`firsthand status --recount`, and report it with what that says: it is a fault of ours"
             yield error("deliveries.balance", row["key"], "the counts do not balance", remedy)
             continue
-        yield _lag(row["key"], row["lag_seconds"], row["pending"], bool(context.running.get("deliver")))
+        yield _waiting(row, delivering=bool(context.running.get("deliver")))
         breaker = (row["health"] or {}).get("breaker", "closed")
         if breaker != "closed" and context.running.get("deliver"):
             remedy = "see `firsthand status` and the trace of a recent event; nothing is lost, it goes on by itself"
             yield warning("deliveries.breaker", row["key"], "the vendor is in trouble: sending pauses", remedy)
 
 
-def _lag(key: str, lag: float, pending: int, delivering: bool) -> Finding:
+def _waiting(row: dict[str, Any], delivering: bool) -> Finding:
+    """What is held for its consent, or waits for its next try, does so by rule; a backlog may be too long."""
+    lag, pending = row["lag_seconds"], row["pending"]
     severity: Severity = "ok" if lag < LATE_SECONDS else "warning" if lag < VERY_LATE_SECONDS else "error"
-    found = "balanced, nothing waits"
-    if pending:
-        found = f"balanced, {pending:,} events wait, the oldest for {span(lag)}"
+    waits = [f"{pending:,} wait to be sent, the oldest for {span(lag)}"] if pending else []
+    waits += [f"{row['held']:,} held for their consent"] if row["held"] else []
+    waits += [f"{row['retrying']:,} to be tried again"] if row["retrying"] else []
+    found = f"balanced; {', '.join(waits) or 'nothing waits'}"
     remedy = "raise delivery.concurrency or rate_per_second, and see what the vendor answers: `firsthand status`"
     if not delivering:
         remedy = "start `firsthand serve`: nothing is delivered while it does not run"
-    return judged(severity, "deliveries.lag", key, found, remedy, lag_seconds=round(lag, 1), pending=pending)
+    numbers = {"lag_seconds": round(lag, 1)} | {name: row[name] for name in ("pending", "held", "retrying")}
+    return judged(severity, "deliveries.lag", row["key"], found, remedy, **numbers)
 
 
 def dead(context: Context) -> Iterator[Finding]:

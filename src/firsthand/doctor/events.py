@@ -1,6 +1,7 @@
 """Do the events carry what the vendors need? These look at the newest events of each source."""
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import zip_longest
 
 from firsthand.config import Integration
 from firsthand.doctor.catalogue import Catalogue, CatalogueError
@@ -132,8 +133,9 @@ def _matched(source: str, path: str, ids: set[str], catalogue: Catalogue) -> Fin
     share = 1 - len(strangers) / len(ids)
     severity: Severity = "ok" if share >= MATCHED_WELL else "warning" if share >= MATCHED_BADLY else "error"
     found = f"{share:.1%} of {len(ids):,} ids are among the {len(catalogue):,} of the catalogue"
-    if strangers:
-        found += f"; not: {', '.join(f'{mask_text(id)[:40]}{_guess(catalogue, id)}' for id in strangers[:EXAMPLES])}"
+    examples = _examples(strangers, catalogue)
+    if examples:
+        found += f"; not: {', '.join(examples)}"
     return judged(
         severity,
         "events.products",
@@ -142,13 +144,19 @@ def _matched(source: str, path: str, ids: set[str], catalogue: Catalogue) -> Fin
         "send the ids of the catalogue feed, or name the field that has them in the setting product_id",
         matched=round(share, 4),
         ids=len(ids),
-        examples=[mask_text(id) for id in strangers[:EXAMPLES]],
+        examples=examples,
     )
 
 
-def _guess(catalogue: Catalogue, id: str) -> str:
-    found = catalogue.like(id)
-    return f" ({found.how}: {found.id[:40]})" if found else ""
+def _examples(strangers: Sequence[str], catalogue: Catalogue) -> list[str]:
+    """Some ids that don't match, with what they were probably meant to be; of each kind of difference first."""
+    shown: dict[str, list[str]] = {}
+    for id in strangers:
+        like = catalogue.like(id)
+        text = mask_text(id)[:40] + (f" ({like.how}: {like.id[:40]})" if like else "")
+        shown.setdefault(like.how if like else "", []).append(text)
+    rounds = zip_longest(*shown.values())
+    return [text for texts in rounds for text in texts if text is not None][:EXAMPLES]
 
 
 def _share(events: Sequence[Event], has: Callable[[Event], bool]) -> float:

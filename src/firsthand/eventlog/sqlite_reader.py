@@ -136,7 +136,10 @@ class SqliteLogReader:
         newest = "SELECT received_ms FROM events WHERE position > ? ORDER BY position LIMIT 1"
         while low < high:  # received times rise with positions, so halving finds the place
             middle = (low + high) // 2
-            found = self._db.execute(newest, (middle,)).get
+            try:
+                found = self._db.execute(newest, (middle,)).get
+            except UNREADABLE:
+                found = None  # behind damage: rather too early than too late, so that nothing is missed
             if found is None or found >= received_ms:
                 high = middle
             else:
