@@ -105,7 +105,9 @@ class Gateway:
 
     def load(self, events: int, batch: int, connections: int, rate: float = 0.0) -> dict[str, Any]:
         arguments = [str(value) for value in (self.port, events, batch, connections, rate)]
-        output = subprocess.run([sys.executable, "-m", "bench.load", *arguments], capture_output=True, text=True, check=True)
+        output = subprocess.run(
+            [sys.executable, "-m", "bench.load", *arguments], capture_output=True, text=True, check=True
+        )
         answer: dict[str, Any] = json.loads(output.stdout)
         if answer["failed"]:
             raise RuntimeError(f"{answer['failed']} requests were not answered with 200")

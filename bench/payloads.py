@@ -25,4 +25,10 @@ def rows(runs: int) -> list[Row]:
         for data in raw:
             VENDOR.build(setup, [Input(decoder.decode(data), "Order Completed", identity, allow)])
         rates.append(COUNT / (time.process_time() - started))
-    return [("Criteo payloads a second on one core, from stored event to bytes", f"{statistics.median(rates):,.0f}", "≥ 20,000")]
+    return [
+        (
+            "Criteo payloads a second on one core, from stored event to bytes",
+            f"{statistics.median(rates):,.0f}",
+            "≥ 20,000",
+        )
+    ]

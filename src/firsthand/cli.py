@@ -40,6 +40,10 @@ def main() -> None:
         app()
     except (ConfigError, VendorError, FileNotFoundError, Unusable, DataInUse) as error:
         fail(str(error))
+    except FileExistsError as error:
+        fail(f"{error.filename} is in the way: the data folder must be a folder")
+    except PermissionError as error:
+        fail(f"{error.filename}: {error.strerror}")
     except BrokenPipeError:  # the reader of our output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
@@ -111,7 +115,8 @@ def emulate(
     port: Annotated[int, typer.Option(help="The port of all emulators.", min=0, max=65535)] = 9090,
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
     faults: Annotated[
-        Path | None, typer.Option(help='Faults to begin with, as JSON: {"criteo-s2s": {"kind": "status_500", "rate": 0.1}}')
+        Path | None,
+        typer.Option(help='Faults to begin with, as JSON: {"criteo-s2s": {"kind": "status_500", "rate": 0.1}}'),
     ] = None,
 ) -> None:
     """Run the vendors' emulators: strict, with the vendors' quirks, and faults on demand."""
@@ -161,7 +166,9 @@ def trace(
             " (--data), and within log.max_age?"
         )
     if as_json:
-        print_json(found[0] if len(found) == 1 or source else found[0] | {"also_from": [t["source"] for t in found[1:]]})
+        print_json(
+            found[0] if len(found) == 1 or source else found[0] | {"also_from": [t["source"] for t in found[1:]]}
+        )
         return
     for one in found:
         show(one)
@@ -187,16 +194,14 @@ def status(
         raise SystemExit(FAILED)
 
 
-@app.command(
-    epilog="Example: firsthand replay --integration criteo --state dead --reason vendor_rejected --from 2026-11-21 --dry-run"
-)
+@app.command(epilog="Example: firsthand replay --integration criteo --state dead --reason vendor_rejected --dry-run")
 def replay(
     integration: Annotated[str, typer.Option(help="The key of the integration.")],
-    since: Annotated[str | None, typer.Option("--from", help="Events received at or after this time (ISO 8601).")] = None,
-    until: Annotated[str | None, typer.Option("--to", help="Events received before this time.")] = None,
-    state: Annotated[
-        str | None, typer.Option(help="dead, filtered or delivered. [default: dead and filtered]")
+    since: Annotated[
+        str | None, typer.Option("--from", help="Events received at or after this time (ISO 8601).")
     ] = None,
+    until: Annotated[str | None, typer.Option("--to", help="Events received before this time.")] = None,
+    state: Annotated[str | None, typer.Option(help="dead, filtered or delivered. [default: dead and filtered]")] = None,
     reason: Annotated[str | None, typer.Option(help="Only deliveries with this reason code.")] = None,
     message_id: Annotated[str | None, typer.Option(help="Only this event.")] = None,
     resend: Annotated[bool, typer.Option(help="Also what was delivered: the vendor gets it twice.")] = False,
@@ -206,7 +211,8 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Send past events again; what was delivered is left alone unless told so."""
-    from firsthand.replays import Unusable, dry_run as count, request, wanted_deliveries, watch
+    from firsthand.replays import Unusable, request, wanted_deliveries, watch
+    from firsthand.replays import dry_run as count
 
     settings = settings_with(data)
     try:
@@ -221,6 +227,8 @@ def replay(
     result = watch(settings.data, id, found["matched"], show=not as_json)
     if as_json:
         print_json(result)
+    if result["state"] == "failed":
+        raise SystemExit(FAILED)
 
 
 def print_replay(found: dict[str, Any]) -> None:

@@ -59,7 +59,9 @@ class Event(msgspec.Struct, rename="camel", omit_defaults=True, kw_only=True):
     @property
     def email(self) -> str | None:
         """The visitor's e-mail address: from traits, else context.traits, else properties."""
-        return self.text("traits", "email") or self.text("context", "traits", "email") or self.text("properties", "email")
+        return (
+            self.text("traits", "email") or self.text("context", "traits", "email") or self.text("properties", "email")
+        )
 
     @property
     def products(self) -> list[Mapping[str, Any]]:

@@ -69,6 +69,7 @@ def request(directory: Path, integration: str, wanted: Filter, rate: float) -> s
     """Ask for a replay; returns its id."""
     from firsthand.state import State
 
+    wanted = msgspec.structs.replace(wanted, settled_before_ms=round(time.time() * 1000))
     return State.open(directory).queue_replay(integration, {"filter": msgspec.to_builtins(wanted), "rate": rate})
 
 
@@ -99,6 +100,8 @@ def watch(directory: Path, id: str, total: int, show: bool) -> dict[str, Any]:
         elif job.state == "failed":
             print(f"The replay failed: {job.progress.get('error')}")
         else:
-            counts = ", ".join(f"{job.progress.get(name, 0)} {name}" for name in ("delivered", "dead", "filtered", "gone"))
+            counts = ", ".join(
+                f"{job.progress.get(name, 0)} {name}" for name in ("delivered", "dead", "filtered", "waiting", "gone")
+            )
             print(f"Replayed {job.progress.get('done', 0)}: {counts}")
     return result

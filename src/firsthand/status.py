@@ -10,6 +10,9 @@ from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.balance import account
 from firsthand.ledger.reader import LedgerReader
 
+HEALTH_MS = 10_000
+"""The deliver process notes the health of its lanes every other second."""
+
 
 async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
     """Counts of sources, integrations and the log, from the files in a data folder, whether or not `serve` runs.
@@ -22,9 +25,11 @@ async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
         integrations = []
         for lane in ledger.lanes():
             counts = await account(lane, ledger, log, now_ms, recount)
-            health = ledger.run_value(f"lane:{lane.integration}")
-            row = msgspec.to_builtins(counts) | {"vendor": lane.vendor}
-            integrations.append(row | {"health": msgspec.json.decode(health) if health else None})
+            noted = ledger.run_value(f"lane:{lane.integration}")
+            health = msgspec.json.decode(noted) if noted else None
+            if health and now_ms - health["at_ms"] > HEALTH_MS:
+                health = None  # nobody delivers now: what was noted last says nothing
+            integrations.append(msgspec.to_builtins(counts) | {"vendor": lane.vendor, "health": health})
         tallies = log.tallies()
         received = {shard: log.counts(shard, log.head(shard)) for shard in log.shards()}
         sources = []

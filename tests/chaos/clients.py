@@ -49,19 +49,19 @@ class Shop:
         self._hurry += events
 
     def repeat(self, events: int) -> None:
-        """Next, so many of the last ones are sent again."""
+        """Next, so many of the last ones are sent again, without a pause."""
         self._again += events
 
     def clock(self, off: float | None, stated: bool = True) -> None:
-        """The clients' clocks are wrong by so many seconds, and say so in `sentAt`, where `stated`. None: right again."""
+        """The clients' clocks are wrong by so many seconds, and `stated` in `sentAt`. None: right again."""
         self._off, self._stated = off, stated
 
     def events(self) -> Iterator[Json]:
         number = 0
         due = time.monotonic()
         while True:
-            if self._hurry:
-                self._hurry -= 1
+            if self._hurry or self._again:
+                self._hurry = max(0, self._hurry - 1)
                 due = time.monotonic()
             else:
                 due = max(due + 1 / PER_SECOND, time.monotonic() - 0.1)

@@ -19,6 +19,7 @@ from rich.table import Table
 from tests.chaos.schedule import Step, schedule
 from tests.chaos.verdict import Verdict, judge
 from tests.chaos.world import World
+from tests.gateway import until
 
 TRACES = 3
 PROGRESS_SECONDS = 10.0
@@ -42,8 +43,9 @@ def run(seed: int, seconds: float, directory: Path, console: Console) -> Verdict
                 _play(world, steps, seconds, console)
                 for sender in world.senders:
                     sender.enough()
+                until("everything is acknowledged", lambda: not world.is_sending())
         except AssertionError as error:
-            world.problems.append(f"clients still had something to send: {error}")
+            world.problems.append(str(error))
         with console.status("waiting until every event has come to its end"):
             verdict = judge(world)
         _print_summary(world, verdict, console)
@@ -118,10 +120,10 @@ def _print_summary(world: World, verdict: Verdict, console: Console) -> None:
     died = len(world.died_by_themselves())
     repeated = sum(shop.repeated for shop in world.shops)
     console.print(
-        f"acknowledged {verdict.acknowledged}; clients sent {repeated} events twice and {world.hostile.requests} hostile"
-        f" requests\nanswers: {answers[200]} taken, {answers[503]} refused for now, {answers[0]} lost with a process\n"
+        f"acknowledged {verdict.acknowledged} events\nclients sent {repeated} events again by themselves,"
+        f" and {world.hostile.requests} hostile requests\nanswers: {answers[200]} taken, {answers[503]} refused for now, {answers[0]} lost with a process\n"
         f"played: {played}\nprocesses that nobody killed and that died: {died}\n"
-        f"settled after {verdict.settled_seconds:.1f} s; at most {world.duplicates_allowed} duplicates allowed by kills",
+        f"settled after {verdict.settled_seconds:.1f} s; kills allow for {world.duplicates_allowed} duplicates",
         highlight=False,
     )
 

@@ -45,7 +45,7 @@ class Step(NamedTuple):
 
     @property
     def end(self) -> float:
-        return self.at + self.seconds
+        return round(self.at + self.seconds, 1)
 
     def __str__(self) -> str:
         lasts = f"for {self.seconds:.1f} s" if self.seconds else ""
@@ -56,22 +56,14 @@ class Step(NamedTuple):
 def schedule(seed: int, seconds: float) -> list[Step]:
     """All steps of a run, in order of time."""
     end = max(seconds - QUIET, seconds / 2)
-    tracks = (
-        _processes(_chance(seed, "gateway")),
-        _vendor(_chance(seed, "vendor")),
-        _clients(_chance(seed, "clients")),
-    )
+    tracks = {"gateway": _processes, "vendor": _vendor, "clients": _clients}
     steps = []
-    for track in tracks:
-        for step in track:
+    for name, track in tracks.items():
+        for step in track(random.Random(f"{seed} {name}")):
             if step.end > end:
                 break
             steps.append(step)
     return sorted(steps, key=lambda step: (step.at, step.track))
-
-
-def _chance(seed: int, track: str) -> random.Random:
-    return random.Random(f"{seed} {track}")
 
 
 def _deck(chance: random.Random, cards: tuple[str, ...]) -> Iterator[str]:

@@ -76,6 +76,10 @@ class World:
                 found |= sender.acknowledged
         return found
 
+    def is_sending(self) -> bool:
+        """Whether a client still has something to send, or waits for an answer."""
+        return any(thread.is_alive() for sender in self.senders for thread in sender._threads)
+
     @property
     def duplicates_allowed(self) -> int:
         """How many events each vendor may have got twice because of kills."""

@@ -93,8 +93,9 @@ def test_omitted_consent_is_remembered_as_omitted(vendors: Vendors) -> None:
 
 
 def test_an_empty_file_is_a_gateway_without_sources(vendors: Vendors) -> None:
-    assert parse("", {}, vendors) == Config()
-    assert parse("# nothing yet\n", {}, vendors) == Config()
+    for text in ("", "# nothing yet\n"):
+        config = parse(text, {}, vendors)
+        assert (config.sources, config.integrations, config.process) == ((), (), Process())
 
 
 def test_the_environment_fills_texts_numbers_and_switches(vendors: Vendors) -> None:

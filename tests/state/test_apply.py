@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from firsthand.config import Config, ConfigError
-from firsthand.state import Change, State, StateError
+from firsthand.state import Change, Field, State, StateError
 from firsthand.vendors.base import AnyVendor, Vendor
 
 Configure = Callable[..., Config]
@@ -42,7 +42,8 @@ def test_applying_the_same_again_changes_nothing(state: State, config: Configure
 def test_a_changed_integration_gets_the_next_revision_and_the_old_one_stays(state: State, config: Configure) -> None:
     state.apply(config())
     changes = state.apply(config(('account: "1"', 'account: "100"')))
-    assert changed(changes) == [Change("changed", "integration cards", ('settings.account: "1" → "100"',), 2)]
+    account = Field(path="settings.account", old="1", new="100")
+    assert changed(changes) == [Change("changed", "integration cards", (account,), 2)]
     cards, notes = state.integrations()
     assert (cards.vendor, cards.revision, cards.integration.settings.account) == ("postcard", 2, "100")
     assert notes.revision == 1
@@ -65,7 +66,8 @@ def test_going_back_is_a_revision_too(state: State, config: Configure) -> None:
 def test_secrets_are_masked_in_what_changed(state: State, config: Configure) -> None:
     state.apply(config())
     (change,) = changed(state.apply(config(("key-one", "key-three"))))
-    assert change == Change("changed", "source web-shop", ("write_key: *** → ***",))
+    assert (change.kind, change.what, change.detail) == ("changed", "source web-shop", ("write_key: *** → ***",))
+    assert "key-" not in repr(change)
     assert state.sources()[1].write_key == "key-three"
 
 
@@ -74,20 +76,20 @@ def test_every_kind_of_field_is_told(state: State, config: Configure) -> None:
     more = 'account: "1"}, consent: {basis: tcf}, delivery: {timeout: 3s}, mapping: {events: {Order Completed: {}}'
     (change,) = changed(state.apply(config(('account: "1"', more))))
     assert change.detail == (
-        "delivery.timeout: 10.0 → 3.0",
+        'delivery.timeout: "10s" → "3s"',
         'consent.basis: nothing → "tcf"',
         'consent.on_refusal: nothing → "suppress"',
-        "consent.purposes: nothing → [1,3,4]",
+        "consent.purposes: nothing → [1, 3, 4]",
         'consent.categories: nothing → ["marketing"]',
-        "consent.hold: nothing → 900.0",
-        "mapping.events.Order Completed.enabled: nothing → true",
+        'consent.hold: nothing → "15m"',
+        'mapping.events["Order Completed"].enabled: nothing → true',
     )
 
 
 def test_what_belongs_to_the_gateway_changes_too(state: State, config: Configure) -> None:
     state.apply(config())
     (change,) = changed(state.apply(config(("sources:\n", "log: {max_age: 1d}\nsources:\n"))))
-    assert change == Change("changed", "gateway", ("log.max_age: 604800.0 → 86400.0",))
+    assert change == Change("changed", "gateway", (Field(path="log.max_age", old="7d", new="1d"),))
     assert state.process().log.max_age == 86_400.0
 
 

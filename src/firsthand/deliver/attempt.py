@@ -10,7 +10,7 @@ from typing import Any
 import structlog
 
 from firsthand.config import Integration
-from firsthand.consent import Decision, Policy, decide, decide_unknown
+from firsthand.consent import Policy, decide, decide_unknown
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.policy import AMBIGUOUS_TRIES, CONFIGURATION, backoff, retry_after, verdicts
@@ -19,7 +19,7 @@ from firsthand.deliver.tail import UNREADABLE
 from firsthand.event import Event, decoder, parse_time
 from firsthand.ledger.records import Delivery, Failure
 from firsthand.reasons import Dead, Filtered, Reason
-from firsthand.vendors.base import AnyVendor, Answer, Identity, Input, Request, Setup, Verdict
+from firsthand.vendors.base import Answer, AnyVendor, Identity, Input, Request, Setup, Verdict
 
 log = structlog.get_logger()
 
@@ -30,18 +30,18 @@ RESTING = frozenset({429, 503})
 class Item:
     """A delivery on its way through a lane, with its event once decoded.
 
-    `place` is its place in the lane's window until it is settled for the first time; `on_settled` is told when it is
-    settled for good.
+    `place` is its place in the lane's window until it is settled for the first time; `on_outcome` is told of its next
+    outcome, whatever that is.
     """
 
-    __slots__ = ("delivery", "event", "name", "on_settled", "place")
+    __slots__ = ("delivery", "event", "name", "on_outcome", "place")
 
     def __init__(self, delivery: Delivery, event: Event | None, name: str) -> None:
         self.delivery = delivery
         self.event = event
         self.name = name
         self.place: Any = None
-        self.on_settled: Callable[[], None] | None = None
+        self.on_outcome: Callable[[], None] | None = None
 
 
 class Attempts:
@@ -250,7 +250,7 @@ class Attempts:
                     limits[i] = request.max_uncertain
                     items[i].delivery.detail.uncertain += 1
             self._tell_breaker(judged)
-            if isinstance(result, Answer) and "retry-after" in result.headers or exchanges[-1].status == 429:
+            if (isinstance(result, Answer) and "retry-after" in result.headers) or exchanges[-1].status == 429:
                 asked = retry_after(result, now_ms, self._integration.delivery.max_age)
                 wait = max(wait, asked or 0.0)
                 if exchanges[-1].status in RESTING:
@@ -263,7 +263,9 @@ class Attempts:
         """A vendor that says no to an event is alive; one that answers nothing sensible, or nobody, is not."""
         if any(v.kind in ("retry", "ambiguous") or (v.kind == "rejected" and v.code in CONFIGURATION) for v in judged):
             if self._breaker.failed():
-                log.warning("vendor trouble: sending pauses", integration=self._integration.key, cause=judged[0].message)
+                log.warning(
+                    "vendor trouble: sending pauses", integration=self._integration.key, cause=judged[0].message
+                )
         else:
             if self._breaker.open:
                 log.info("vendor answers again", integration=self._integration.key)

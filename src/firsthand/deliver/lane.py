@@ -166,7 +166,12 @@ class Lane:
 
     def health(self) -> dict[str, object]:
         """How the lane is, for `status`: whether it sends, and since when it does not."""
-        return {"breaker": self.breaker.state, "open": len(self._open), "in_flight": self._in_flight}
+        return {
+            "at_ms": self._clock.now_ms(),
+            "breaker": self.breaker.state,
+            "open": len(self._open),
+            "in_flight": self._in_flight,
+        }
 
     def poke(self) -> None:
         """Something changed: have the keeper look."""
@@ -252,7 +257,9 @@ class Lane:
         try:
             event = entry.event
         except UNREADABLE as error:
-            self.attempts.dead(item, Reason("mapping_error", None, f"the event cannot be read ({type(error).__name__})"))
+            self.attempts.dead(
+                item, Reason("mapping_error", None, f"the event cannot be read ({type(error).__name__})")
+            )
             self.finish(item)
             return
         delivery.message_id = event.message_id
@@ -380,8 +387,9 @@ class Lane:
         if delivery.state in OPEN:
             self._keep_open(item)
         self._recorder.add(self.id, delivery)
-        if item.on_settled is not None and delivery.state not in OPEN:
-            item.on_settled()
+        if item.on_outcome is not None:
+            item.on_outcome()
+            item.on_outcome = None
         if not self._room.is_set() and self._flowing:
             self._room.set()
 

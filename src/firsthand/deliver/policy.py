@@ -10,7 +10,7 @@ from typing import Any
 
 from firsthand.deliver.redirects import RedirectRefused, Result
 from firsthand.ledger.records import Failure
-from firsthand.vendors.base import UNVERIFIABLE, AnyVendor, Answer, Request, Setup, Verdict
+from firsthand.vendors.base import UNVERIFIABLE, Answer, AnyVendor, Request, Setup, Verdict
 
 BASE_SECONDS = 1.0
 CAP_SECONDS = 900.0

@@ -142,7 +142,9 @@ def callers_of(source: str, live: Live, others: Sequence[Live]) -> frozenset[str
     vendor = get(live.vendor)
     if vendor.id_caller is None:
         return frozenset()
-    same = (o.integration for o in others if get(o.vendor).id_name == vendor.id_name and o.integration.takes_source(source))
+    same = (
+        o.integration for o in others if get(o.vendor).id_name == vendor.id_name and o.integration.takes_source(source)
+    )
     return frozenset(get(i.vendor).id_caller(i.settings) for i in same if get(i.vendor).id_caller)  # type: ignore[misc]
 
 

@@ -29,13 +29,18 @@ IN_FLIGHT = 8
 
 
 class Progress(msgspec.Struct):
-    """How far a replay is. `gone` are events that neither log nor ledger hold any more."""
+    """How far a replay is.
+
+    `waiting` are those whose new generation retries or is held: it goes on by itself. `gone` are events that neither
+    log nor ledger hold any more.
+    """
 
     total: int = 0
     done: int = 0
     delivered: int = 0
     dead: int = 0
     filtered: int = 0
+    waiting: int = 0
     gone: int = 0
 
 
@@ -145,17 +150,13 @@ async def run(
         await slots.acquire()
         item = Item(candidate.delivery, None, candidate.name)
 
-        def settled(item: Item = item) -> None:
-            if not item.on_settled:
-                return
-            item.on_settled = None
+        def count(item: Item = item) -> None:
             slots.release()
             progress.done += 1
-            state = item.delivery.state
-            if state in ("delivered", "dead", "filtered"):
-                setattr(progress, state, getattr(progress, state) + 1)
+            state = item.delivery.state if item.delivery.state in ("delivered", "dead", "filtered") else "waiting"
+            setattr(progress, state, getattr(progress, state) + 1)
 
-        item.on_settled = settled
+        item.on_outcome = count
         lane.replay(item)
         if not tell(progress):
             break

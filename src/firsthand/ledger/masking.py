@@ -10,7 +10,9 @@ import msgspec
 # Begins where a word begins and never goes back, so that the time it takes grows with the length alone.
 _LOCAL = r"[\w.+\-!#$*^`{|}~']"
 EMAIL = re.compile(rf"(?<!{_LOCAL})({_LOCAL}){_LOCAL}*+(@|%40)([\w\-]+(?:\.[\w\-]+)+)")
-SECRET_KEYS = frozenset({"authorization", "cookie", "set-cookie", "api_key", "apikey", "writekey", "client_secret", "password"})
+SECRET_KEYS = frozenset(
+    {"authorization", "cookie", "set-cookie", "api_key", "apikey", "writekey", "client_secret", "password"}
+)
 PHONE_KEYS = frozenset({"phone", "phone_number", "mobile"})
 IP_KEYS = frozenset({"ip"})
 

@@ -34,6 +34,8 @@ class Filter(msgspec.Struct, frozen=True, omit_defaults=True):
     to_ms: int | None = None
     message_id: str | None = None
     resend: bool = False
+    settled_before_ms: int | None = None
+    """A replay leaves alone what was settled since it was asked for: after a restart it does not begin anew."""
 
     @property
     def states(self) -> tuple[str, ...]:
@@ -83,7 +85,9 @@ class LedgerReader:
         ]
 
     def attempts(self, stored: Stored) -> list[Exchange]:
-        sql = "SELECT exchange FROM attempts WHERE lane = ? AND shard = ? AND position = ? AND generation = ? ORDER BY id"
+        sql = (
+            "SELECT exchange FROM attempts WHERE lane = ? AND shard = ? AND position = ? AND generation = ? ORDER BY id"
+        )
         d = stored.delivery
         return [
             _exchange.decode(packed)
@@ -108,8 +112,10 @@ class LedgerReader:
             "SELECT source, state, nullif(certainty, ''), nullif(code, ''), sum(n) FROM ("
             " SELECT source, state, coalesce(certainty, '') certainty, coalesce(code, '') code, count(*) n"
             "  FROM deliveries WHERE lane = ?1 AND latest GROUP BY 1, 2, 3, 4"
-            " UNION ALL SELECT source, state, '', code, sum(count - replayed) FROM ranges WHERE lane = ?1 GROUP BY 1, 2, 4"
-            " UNION ALL SELECT source, state, certainty, code, sum(count) FROM pruned WHERE lane = ?1 GROUP BY 1, 2, 3, 4"
+            " UNION ALL SELECT source, state, '', code, sum(count - replayed)"
+            "  FROM ranges WHERE lane = ?1 GROUP BY 1, 2, 4"
+            " UNION ALL SELECT source, state, certainty, code, sum(count)"
+            "  FROM pruned WHERE lane = ?1 GROUP BY 1, 2, 3, 4"
             ") GROUP BY 1, 2, 3, 4 HAVING sum(n) != 0"
         )
         return [Counted(*row) for row in self._db.execute(sql, (lane,))]
@@ -127,7 +133,8 @@ class LedgerReader:
     def beyond(self, lane: int) -> dict[tuple[int, str], int]:
         """By shard and source: outcomes recorded beyond the cursor, ahead of one that is still under way."""
         sql = (
-            "SELECT d.shard, d.source, count(*) FROM deliveries d JOIN cursors c ON c.lane = d.lane AND c.shard = d.shard"
+            "SELECT d.shard, d.source, count(*) FROM deliveries d"
+            " JOIN cursors c ON c.lane = d.lane AND c.shard = d.shard"
             " WHERE d.lane = ? AND d.position > c.position AND d.generation = 0 GROUP BY 1, 2"
         )
         return {(shard, source): count for shard, source, count in self._db.execute(sql, (lane,))}
@@ -146,13 +153,14 @@ class LedgerReader:
         sql = (
             f"SELECT {_COLUMNS} FROM deliveries WHERE lane = ? AND latest AND state IN ({', '.join('?' * len(states))})"  # noqa: S608
             " AND (? IS NULL OR code = ?) AND (? IS NULL OR received_ms >= ?) AND (? IS NULL OR received_ms < ?)"
+            " AND (? IS NULL OR updated_ms < ?)"
             " AND shard = ? AND position > ? ORDER BY position LIMIT 500"
         )
         for shard in sorted(self.cursors(lane)):
             after = 0
             while True:
-                code, start, end = wanted.code, wanted.from_ms, wanted.to_ms
-                values = (lane, *states, code, code, start, start, end, end, shard, after)
+                bounds = (wanted.code, wanted.from_ms, wanted.to_ms, wanted.settled_before_ms)
+                values = (lane, *states, *(bound for bound in bounds for _ in range(2)), shard, after)
                 rows = [_stored(*row) for row in self._db.execute(sql, values)]
                 if not rows:
                     break
@@ -162,8 +170,8 @@ class LedgerReader:
     def ranges_of(self, lane: int, wanted: Filter) -> list[tuple[int, Range]]:
         """Row id and range of each common fate that a filter takes. Its time is that of the events, not known here."""
         sql = (
-            "SELECT id, shard, first, last, source, state, code, count FROM ranges WHERE lane = ? AND (? IS NULL OR code = ?)"
-            " AND count > replayed ORDER BY id"
+            "SELECT id, shard, first, last, source, state, code, count FROM ranges"
+            " WHERE lane = ? AND (? IS NULL OR code = ?) AND count > replayed ORDER BY id"
         )
         found = [(id, Range(*rest)) for id, *rest in self._db.execute(sql, (lane, wanted.code, wanted.code))]
         return [(id, span) for id, span in found if span.state in wanted.states]

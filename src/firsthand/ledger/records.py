@@ -119,7 +119,8 @@ class LaneState(msgspec.Struct, frozen=True):
     """What a lane needs to go on where it stopped.
 
     `cursors`: everything at or before it, per shard, is settled. `settled`: positions beyond the cursor that are, with
-    the source of each. `open`: the retrying and the held. `received`: events of each source counted so far, by shard and source.
+    the source of each. `open`: the retrying and the held. `counted`: by shard and source, what the log
+    had counted up to the cursor.
     """
 
     id: int

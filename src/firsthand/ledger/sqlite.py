@@ -107,7 +107,10 @@ class SqliteLedger:
             cursors = dict(self._db.execute("SELECT shard, position FROM cursors WHERE lane = ?", (lane,)))
             for shard in starts:
                 self._set_sources(lane, shard, sources, counts(shard, cursors[shard]))
-            beyond = "SELECT position, source FROM deliveries WHERE lane = ? AND shard = ? AND position > ? AND generation = 0"
+            beyond = (
+                "SELECT position, source FROM deliveries"
+                " WHERE lane = ? AND shard = ? AND position > ? AND generation = 0"
+            )
             settled = {
                 shard: dict(self._db.execute(beyond, (lane, shard, cursor))) for shard, cursor in cursors.items()
             }
@@ -140,7 +143,8 @@ class SqliteLedger:
     def _open_deliveries(self, lane: int) -> list[Delivery]:
         sql = (
             "SELECT shard, position, generation, source, visitor, received_ms, state, certainty, code, next_ms,"
-            " message_id, event, detail FROM deliveries WHERE lane = ? AND state IN ('retrying', 'held') ORDER BY next_ms"
+            " message_id, event, detail FROM deliveries"
+            " WHERE lane = ? AND state IN ('retrying', 'held') ORDER BY next_ms"
         )
         return [
             Delivery(
@@ -185,7 +189,8 @@ class SqliteLedger:
     def _beyond(self, lane: int) -> dict[tuple[int, str], int]:
         """By shard and source, the outcomes recorded beyond the cursor."""
         sql = (
-            "SELECT d.shard, d.source, count(*) FROM deliveries d JOIN cursors c ON c.lane = d.lane AND c.shard = d.shard"
+            "SELECT d.shard, d.source, count(*) FROM deliveries d"
+            " JOIN cursors c ON c.lane = d.lane AND c.shard = d.shard"
             " WHERE d.lane = ? AND d.position > c.position AND d.generation = 0 GROUP BY d.shard, d.source"
         )
         return {(shard, source): count for shard, source, count in self._db.execute(sql, (lane,))}
@@ -216,7 +221,8 @@ class SqliteLedger:
                     "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
                 )
                 self._db.executemany(
-                    "INSERT INTO attempts (lane, shard, position, generation, exchange) VALUES (?, ?, ?, ?, ?)", attempts
+                    "INSERT INTO attempts (lane, shard, position, generation, exchange) VALUES (?, ?, ?, ?, ?)",
+                    attempts,
                 )
                 for lane, delivery in replays:
                     self._supersede(lane, delivery)
@@ -230,11 +236,14 @@ class SqliteLedger:
                 self._count("counters", [(*key, delta) for key, delta in deltas.items() if delta])
                 minute = now_ms // 60_000
                 self._db.executemany(
-                    "INSERT INTO minutes VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+                    "INSERT INTO minutes VALUES (?, ?, ?, ?, ?, ?, ?)"
+                    " ON CONFLICT DO UPDATE SET count = count + excluded.count",
                     [(minute, k[0], k[2], k[3], k[4], k[5], count) for k, count in ended.items()],
                 )
         except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.BusyError) as error:
-            raise LedgerUnavailable(f"outcomes cannot be recorded ({type(error).__name__}): is the disk full?") from error
+            raise LedgerUnavailable(
+                f"outcomes cannot be recorded ({type(error).__name__}): is the disk full?"
+            ) from error
 
     def _add(
         self,
@@ -249,8 +258,8 @@ class SqliteLedger:
         d = delivery
         rows.append(
             (
-                lane, d.shard, d.position, d.generation, d.source, d.state, d.certainty, d.code, d.visitor, d.received_ms,
-                now_ms, d.next_ms, d.message_id if keep else None, _json.encode(d.detail), d.event if keep else None,
+                lane, d.shard, d.position, d.generation, d.source, d.state, d.certainty, d.code, d.visitor,
+                d.received_ms, now_ms, d.next_ms, d.message_id if keep else None, _json.encode(d.detail), d.event if keep else None,
             )
         )  # fmt: skip
         for exchange in delivery.exchanges:
@@ -259,7 +268,8 @@ class SqliteLedger:
     def _supersede(self, lane: int, replay: Delivery) -> None:
         """A replay takes the place of the generation before it, or of one event of a range."""
         self._db.execute(
-            "UPDATE deliveries SET latest = 0 WHERE lane = ? AND shard = ? AND position = ? AND generation < ? AND latest",
+            "UPDATE deliveries SET latest = 0"
+            " WHERE lane = ? AND shard = ? AND position = ? AND generation < ? AND latest",
             (lane, replay.shard, replay.position, replay.generation),
         )
         if replay.replaces_range is not None:

@@ -15,6 +15,7 @@ from firsthand.ledger.records import Exchange, Range
 def trace(message_id: str, sources: Iterable[str], log: LogReader, ledger: LedgerReader) -> list[dict[str, Any]]:
     """The traces of a message id, one for each source that sent it. Empty if nothing is known of it."""
     found: list[dict[str, Any]] = []
+    sources = list(sources)
     lanes = {lane.id: lane for lane in ledger.lanes()}
     known: set[str] = set()
     for source in sources:
@@ -27,7 +28,7 @@ def trace(message_id: str, sources: Iterable[str], log: LogReader, ledger: Ledge
     # The log may have dropped it: a delivery that still needs its event keeps it.
     for stored in ledger.kept(message_id):
         delivery = stored.delivery
-        if delivery.source not in known and delivery.event is not None:
+        if delivery.source in sources and delivery.source not in known and delivery.event is not None:
             known.add(delivery.source)
             event = decoder.decode(delivery.event)
             found.append(_traced(event, delivery.source, delivery.shard, delivery.position, lanes, ledger))
@@ -41,7 +42,9 @@ def _traced(
     own = {row.lane for row in stored}
     deliveries = [_delivery(lanes[row.lane], row, ledger.attempts(row)) for row in stored]
     deliveries += [
-        _shared(lanes[lane], at_ms, span) for lane, at_ms, span in ledger.ranges(shard, position, source) if lane not in own
+        _shared(lanes[lane], at_ms, span)
+        for lane, at_ms, span in ledger.ranges(shard, position, source)
+        if lane not in own
     ]
     settled = own | {lane for lane, _, _ in ledger.ranges(shard, position, source)}
     for lane in lanes.values():
