@@ -45,7 +45,8 @@ def cost_rows(runs: int, events: int, batch: int, limit: int) -> list[Row]:
     return [
         (
             f"CPU per event, {what}, 64 connections",
-            f"{median['total']:.0f} µs (collect {median['collect']:.0f}, deliver {median['deliver']:.0f}; runs: {spread})",
+            f"{median['total']:.0f} µs (collect {median['collect']:.0f}, deliver {median['deliver']:.0f};"
+            f" runs: {spread})",
             f"≤ {limit} µs",
         ),
         (f"events a second, {what}, all on this machine", f"{median['rate']:,.0f}", ""),
@@ -98,12 +99,14 @@ def main() -> None:
 
 def header(options: argparse.Namespace) -> str:
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True).stdout.strip()
-    model = next((line.partition(":")[2].strip() for line in Path("/proc/cpuinfo").open() if "model name" in line), "?")
+    cpu = Path("/proc/cpuinfo").read_text().splitlines()
+    model = next((line.partition(":")[2].strip() for line in cpu if "model name" in line), "?")
     return (
         "# Results\n\nMade by `make bench`; medians of "
-        f"{options.runs} runs. An event is an order of two lines with an e-mail address; the vendor is a stand-in that\n"
-        "answers at once; everything runs on one machine, the load generator too.\n\n"
-        f"Commit {commit}, {time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, {os.cpu_count()} × {model}\n\n"
+        f"{options.runs} runs. An event is an order of two lines with an e-mail address; the vendor is a stand-in\n"
+        "that answers at once; everything runs on one machine, the load generator too.\n\n"
+        f"Commit {commit}, {time.strftime('%Y-%m-%d')}, Python {platform.python_version()}, "
+        f"{os.cpu_count()} × {model}\n\n"
     )
 
 

@@ -54,8 +54,8 @@ def requests(events: int, batch: int) -> list[bytes]:
         items = [event(first + n, chance.randrange(50_000)) for n in range(min(batch, events - first))]
         path, body = ("/v1/track", items[0]) if batch == 1 else ("/v1/batch", {"batch": items})
         data = json.dumps(body).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YmVuY2g6\r\nContent-Length: {len(data)}\r\n\r\n"
-        made.append(head.encode() + data)
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YmVuY2g6\r\n"
+        made.append(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
     return made
 
 

@@ -10,6 +10,7 @@ import asyncio
 import re
 import sys
 import time
+from typing import ClassVar
 
 import uvloop
 
@@ -20,7 +21,7 @@ SENT = re.compile(rb"sent_(\d+)")
 
 class Counts:
     requests = 0
-    latencies: list[float] = []
+    latencies: ClassVar[list[float]] = []
 
 
 class Standin(asyncio.Protocol):

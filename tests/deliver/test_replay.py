@@ -105,7 +105,9 @@ async def test_a_replay_retries_as_the_live_lane_does(world: World) -> None:
     await past(world)
     world.answer = lambda call: says({"later": 1}) if len(world.calls) <= 3 else ok()
     progress = await world.replay(Filter(state="dead"))
-    assert (progress.delivered, progress.done) == (3, 3)
+    assert (progress.waiting, progress.done) == (3, 3)
+    await world.advance(120)
+    assert (await world.counts()).delivered == 3
 
 
 async def test_the_same_revision_sends_the_same_bytes(world: World) -> None:

@@ -138,6 +138,7 @@ class World:
         self.sources = [Source(key=key, write_key=f"key-of-{key}") for key in sources]
         self.lanes: dict[str, Lane] = {}
         self.wires: dict[str, Wire] = {}
+        self._added: dict[str, int] = {}
         self._patch = pytest.MonkeyPatch()
 
     async def __aenter__(self) -> Self:
@@ -179,7 +180,7 @@ class World:
         self.ledger = SqliteLedger(self.folder)
         self.reader = LedgerReader(self.folder)
         self.recorder = WatchedRecorder(self.ledger, self.clock)
-        lives = [Live(integration, revision=1) for integration in integrations]
+        lives = [Live(one, 1, self._added.setdefault(one.key, self.clock.now_ms())) for one in integrations]
         tail = Tail(self.log)
         self.wires = {live.integration.key: Wire(self) for live in lives}
         self.lanes = {

@@ -113,7 +113,7 @@ def test_tabs(tmp_path: Path, collector: Collector):
         (b"", "is empty: there is no header"),
         (b"id,no\xffte\n1,a\n", "the header of notes.csv can't be read"),
         ("id,note\n1,a\n".encode("utf-16"), "is UTF-16"),
-        (b"id,note\r1,a\r", "end in CR alone"),
+        (b"id,note\r1,a\r", "can't be read: there is a CR inside the line"),
     ],
 )
 def test_files_that_cannot_be_read_at_all(tmp_path: Path, collector: Collector, text: bytes, why: str):

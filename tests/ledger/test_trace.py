@@ -75,6 +75,7 @@ async def test_what_has_not_been_read_yet_is_pending(world: World) -> None:
 
 async def test_an_event_from_before_the_integration_has_no_delivery_there(world: World) -> None:
     await world.collect(event("m1"))
+    world.clock.passed += 1
     await world.start(toy())
     await world.settle()
     assert deliveries(world, "m1") == {}

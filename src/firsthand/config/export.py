@@ -123,7 +123,9 @@ def _write_list(dumper: Any, values: list[Any]) -> Any:
 
 
 def _write_mapping(dumper: Any, values: dict[str, Any]) -> Any:
-    on_one_line = len(values) < 2 and not any(isinstance(value, (dict, list)) for value in values.values())
+    # In braces a reference would need quotes, and nobody writes it so.
+    simple = not any(isinstance(value, (dict, list)) or "${" in str(value) for value in values.values())
+    on_one_line = len(values) < 2 and simple
     return dumper.represent_mapping("tag:yaml.org,2002:map", values, flow_style=on_one_line)
 
 

@@ -47,7 +47,7 @@ class HttpTransport:
             if body is not None:
                 request = request.body_bytes(body)
             async with request.build_streamed() as response:
-                found = {name: value for name, value in response.headers.items()}
+                found = dict(response.headers.items())
                 length = int(found.get("content-length", "-1"))
                 parts, size = [], 0
                 while size != length and size < ANSWER_BYTES:

@@ -12,6 +12,7 @@ from firsthand.importing.rows import Get, Place, Row, by_index
 
 RECORD_BYTES = 1 << 18
 """How far a quoted field is followed from line to line: an unclosed quote must not swallow the file."""
+CARRIAGE_RETURN = "there is a CR inside the line: quote the field, or make the line ends LF, as with tr '\\r' '\\n'"
 csv.field_size_limit(1 << 20)
 _BLANKS = re.compile("[ \t]+")
 
@@ -39,8 +40,6 @@ class DelimitedReader:
             raise ImportFailed(f"{name} is empty: there is no header")
         if header.fault is not None:
             raise ImportFailed(f"the header of {name} can't be read: {header.fault}")
-        if any("\r" in cell for cell in header.cells):
-            raise ImportFailed(f"the lines of {name} end in CR alone: make it LF first, as with tr '\\r' '\\n'")
         self.columns = [cell.strip() for cell in header.cells]
         if self._format.columns is not None and list(self._format.columns) != self.columns:
             raise ImportFailed(
@@ -83,6 +82,8 @@ class DelimitedReader:
             raw = without_end(raw)
             try:
                 text = decode(raw, encoding)
+                if "\r" in text:
+                    raise BadRow("malformed_csv", CARRIAGE_RETURN)
             except BadRow as bad:
                 yield Row(number, None, raw, bad)
                 continue

@@ -259,7 +259,8 @@ class SqliteLedger:
         rows.append(
             (
                 lane, d.shard, d.position, d.generation, d.source, d.state, d.certainty, d.code, d.visitor,
-                d.received_ms, now_ms, d.next_ms, d.message_id if keep else None, _json.encode(d.detail), d.event if keep else None,
+                d.received_ms, now_ms, d.next_ms, d.message_id if keep else None, _json.encode(d.detail),
+                d.event if keep else None,
             )
         )  # fmt: skip
         for exchange in delivery.exchanges:
