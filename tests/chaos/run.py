@@ -119,13 +119,15 @@ def _print_summary(world: World, verdict: Verdict, console: Console) -> None:
     played = ", ".join(f"{count} {kind}" for kind, count in sorted(world.played.items()))
     died = len(world.died_by_themselves())
     repeated = sum(shop.repeated for shop in world.shops)
-    console.print(
-        f"acknowledged {verdict.acknowledged} events\nclients sent {repeated} events again by themselves,"
-        f" and {world.hostile.requests} hostile requests\nanswers: {answers[200]} taken, {answers[503]} refused for now, {answers[0]} lost with a process\n"
-        f"played: {played}\nprocesses that nobody killed and that died: {died}\n"
+    for line in (
+        f"acknowledged {verdict.acknowledged} events",
+        f"clients sent {repeated} events again by themselves, and {world.hostile.requests} hostile requests",
+        f"answers: {answers[200]} taken, {answers[503]} refused for now, {answers[0]} lost with a process",
+        f"played: {played}",
+        f"processes that died and that nobody killed: {died}",
         f"settled after {verdict.settled_seconds:.1f} s; kills allow for {world.duplicates_allowed} duplicates",
-        highlight=False,
-    )
+    ):
+        console.print(line, highlight=False)
 
 
 def _print_problems(world: World, verdict: Verdict, console: Console) -> None:

@@ -10,17 +10,18 @@ from io import StringIO
 
 from tests.chaos.world import World
 from tests.checker import Findings, check
-from tests.gateway import Received
+from tests.gateway import Received, page
 
 SETTLED_SECONDS = 240
 HEALTHY_SECONDS = 60
+LAST = 100
 TROUBLE = ("attempts_exhausted", "vendor_ambiguous", "auth_failed", "scope_denied", "redirect_refused")
 """Reasons that come of a vendor in trouble: none has any business at the healthy one."""
 OURS = ("mapping_error", "poison", "log_damaged", "backlog_overflow")
 """Reasons that come of a fault of the gateway's own."""
 TOLD = {0, 200, 503}
 """What a client may be answered: nothing when what it spoke to was killed, 503 while the disk is full."""
-ID = re.compile(r"\b(?:web|app|odd)-\d+\b")
+ID = re.compile(r"\b(?:web|app|odd|last)-\d+\b")
 
 
 @dataclass
@@ -37,27 +38,32 @@ class Verdict:
 
 
 def settle(world: World) -> float:
-    """Waits until every event has come to its end; the healthy vendor's first, while the other is still down.
+    """Waits until every event has come to its end. Some more are sent while the troubled vendor is down: the healthy one
+    has them before it is back.
 
     Returns how many seconds that took. Raises AssertionError where it does not come about.
     """
     began = time.monotonic()
     world.vendor.fault("down")
+    last = [page(f"last-{number}", anonymousId=f"last-visitor-{number}") for number in range(LAST)]
+    world.gateway.send(*last)
+    world.last |= {event["messageId"] for event in last}
     world.gateway.settle("healthy", seconds=HEALTHY_SECONDS)
+    assert world.gateway.counts("troubled")["delivered"] < world.gateway.counts("healthy")["delivered"]
     world.vendor.behave()
     world.gateway.settle(seconds=SETTLED_SECONDS)
     return time.monotonic() - began
 
 
 def judge(world: World) -> Verdict:
-    acknowledged = world.acknowledged
-    verdict = Verdict(len(acknowledged), problems=[*world.problems, *world.hostile.problems])
+    verdict = Verdict(problems=[*world.problems, *world.hostile.problems])
     try:
         verdict.settled_seconds = settle(world)
     except AssertionError as error:
         verdict.problems.append(str(error))
-    received = {"troubled": world.vendor.received(), "healthy": world.other.received()}
-    late = _late(received["troubled"])
+    acknowledged = world.acknowledged
+    verdict.acknowledged = len(acknowledged)
+    late = _late(world.vendor.received())
     bound = world.duplicates_allowed
     vendors = {"troubled": world.vendor, "healthy": world.other}
     try:

@@ -33,12 +33,13 @@ def set_up(healthy_url: str) -> Json:
 
 
 class World:
-    """`problems` are what went wrong with the gateway while it was played, in words."""
+    """`problems` are what went wrong with the gateway while it was played, in words; `last` are events sent at the end."""
 
     def __init__(self, directory: Path, seed: int, seconds: float) -> None:
         self.directory = directory
         self.problems: list[str] = []
         self.notes: list[str] = []
+        self.last: set[str] = set()
         self.played: Counter[str] = Counter()
         self.stopping = threading.Event()
         self._seed = seed
@@ -70,7 +71,7 @@ class World:
     @property
     def acknowledged(self) -> set[str]:
         """Of all events that somebody was told are kept, a copy."""
-        found = set(self.hostile.acknowledged)
+        found = self.hostile.acknowledged | self.last
         for sender in self.senders:
             with sender._lock:
                 found |= sender.acknowledged
