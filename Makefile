@@ -3,7 +3,7 @@
 BIN := .venv/bin
 VENV := .venv/.from-lock
 
-.PHONY: setup demo test bench lint format lock node
+.PHONY: setup demo test chaos bench lint format lock node
 
 # .venv with everything, so that .venv/bin/firsthand is the command
 setup: $(VENV)
@@ -18,6 +18,12 @@ demo: setup
 
 test: lint node
 	$(BIN)/pytest
+
+# everything goes wrong at random for a while, and every event is followed to its end: docs/chaos.md
+CHAOS_SECONDS ?= 180
+CHAOS_SEED ?=
+chaos: setup
+	$(BIN)/python -m tests.chaos.run --seconds $(CHAOS_SECONDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
 
 # against the peers named in bench/; takes a while and wants an idle machine
 bench: setup

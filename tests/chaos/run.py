@@ -136,9 +136,10 @@ def _print_problems(world: World, verdict: Verdict, console: Console) -> None:
     for id in verdict.offenders[:TRACES]:
         console.rule(id)
         try:
-            console.print(json.dumps(world.gateway.trace(id), indent=1), markup=False)
+            found = json.dumps(world.gateway.trace(id), indent=1) if world.gateway.knows(id) else "not in the log"
         except Exception as error:
-            console.print(f"no trace: {type(error).__name__}: {error}", markup=False)
+            found = f"no trace: {type(error).__name__}: {error}"
+        console.print(found, markup=False)
         for vendor in (world.vendor, world.other):
             for entry in vendor.received_of(id):
                 console.print(f"{vendor.url} received {entry}", markup=False)

@@ -33,7 +33,7 @@ def set_up(healthy_url: str) -> Json:
 
 
 class World:
-    """`problems` are what went wrong with the gateway while it was played, in words; `last` are events sent at the end."""
+    """`problems` are what went wrong with the gateway while it was played, in words; `last` are ids sent at the end."""
 
     def __init__(self, directory: Path, seed: int, seconds: float) -> None:
         self.directory = directory

@@ -149,24 +149,16 @@ def test_used_wrongly(firsthand: Firsthand, arguments: list[str], exit_code: int
     assert err in " ".join(said.err.split())
 
 
-@pytest.mark.parametrize(("answer", "exit_code"), [("y\n", 0), ("n\n", 1)])
+@pytest.mark.parametrize(("answer", "exit_code"), [(True, 0), (False, 1)])
 def test_at_a_terminal_it_asks_before_something_is_lost(
-    firsthand: Firsthand, file: Path, monkeypatch: pytest.MonkeyPatch, answer: str, exit_code: int
+    firsthand: Firsthand, file: Path, monkeypatch: pytest.MonkeyPatch, answer: bool, exit_code: int
 ) -> None:
     firsthand("apply", "firsthand.yaml")
     file.write_text(FILE.replace("  - {key: app", "  # {key: app"))
-
-    class Terminal:
-        def isatty(self) -> bool:
-            return True
-
-        def readline(self) -> str:
-            return answer
-
     with monkeypatch.context() as terminal:
-        terminal.setattr("sys.stdin", Terminal())
-        terminal.setattr("sys.stdout.isatty", lambda: True, raising=False)
-        terminal.setattr("typer.confirm", lambda question: answer == "y\n")
+        for stream in ("stdin", "stdout"):
+            terminal.setattr(f"sys.{stream}.isatty", lambda: True, raising=False)
+        terminal.setattr("typer.confirm", lambda question: answer)
         assert firsthand("apply", "firsthand.yaml").exit_code == exit_code
     left = firsthand("plan", "firsthand.yaml", "--json").json["changed"]
     assert left is (exit_code == 1), "nothing was applied where the answer was no"

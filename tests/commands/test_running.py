@@ -110,7 +110,11 @@ def test_what_is_applied_again_disturbs_nobody(tmp_path: Path, vendor: Emulator)
 @pytest.mark.parametrize("trusted", [["127.0.0.1"], []])
 def test_proxies_to_trust(tmp_path: Path, vendor: Emulator, trusted: list[str]) -> None:
     """Requests that come in over a connection from before the change see the change too."""
-    proxied = {"X-Forwarded-For": "203.0.113.9", "Origin": "https://shop.example", "Authorization": f"Bearer {WRITE_KEY}"}
+    proxied = {
+        "X-Forwarded-For": "203.0.113.9",
+        "Origin": "https://shop.example",
+        "Authorization": f"Bearer {WRITE_KEY}",
+    }
     opposite = [] if trusted else ["127.0.0.1"]
     event = {"messageId": "", "anonymousId": "v", "event": "Product Viewed", "properties": {"product_id": "1"}}
     with Gateway(tmp_path, account("11111") | {"trusted_proxies": opposite}, vendor) as gateway:

@@ -103,6 +103,9 @@ class MemoryLog:
     def tail(self, shard: int) -> Position:
         return 1
 
+    def before(self, shard: int, received_ms: int) -> Position:
+        return max(0, min(received_ms - NOW_MS - 1, len(self.sources)))
+
     def counts(self, shard: int, upto: Position) -> dict[str, int]:
         return dict(Counter(self.sources[:upto]))
 

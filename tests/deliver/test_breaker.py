@@ -8,7 +8,7 @@ from tests.deliver.clock import FakeClock
 from tests.deliver.toys import ToySettings, failure, ok, says, status
 from tests.deliver.world import Call, Result, World, event, toy
 
-from firsthand.deliver import lane
+from firsthand.deliver import openset
 from firsthand.deliver.breaker import FAILURES_TO_OPEN, LONGEST_PAUSE, Breaker
 
 DOWN = failure("connect", sent=False)
@@ -191,7 +191,7 @@ async def test_an_hour_of_outage_costs_disk_and_nothing_else(world: World) -> No
 
 async def test_the_open_set_is_bounded(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events that all wait, for consent say, do not fill the memory: the reader waits at the cap."""
-    monkeypatch.setattr(lane, "MOST_OPEN", 50)
+    monkeypatch.setattr(openset, "MOST_OPEN", 50)
     world.answer = lambda call: says({"later": 1}) if len(world.calls) % 5 else ok()
     await world.start(toy(concurrency=4), window=20)
     await world.collect(*(event() for _ in range(400)))

@@ -275,8 +275,9 @@ class World:
     def _lane_quiet(self, key: str, lane: Lane) -> bool:
         counts = self.log.counts(0, self.log.head(0))
         caught_up = all(counts.get(source, 0) == counted for (_, source), counted in lane._counted.items())
-        moved = all(not window or not window[0].settled for window in lane._windows.values())
-        told = lane._cursors == lane._committed and not lane._poke.is_set()
+        window = lane._window
+        moved = all(not places or not places[0].settled for places in window._places.values())
+        told = window._cursors == window._committed and not lane._poke.is_set()
         return (caught_up or lane._blocked()) and moved and told and lane._in_flight == self.wires[key].under_way
 
     def _raise_what_failed(self) -> None:

@@ -9,7 +9,6 @@ was in flight waits in the open set, which is bounded.
 """
 
 import asyncio
-import heapq
 from collections import deque
 from collections.abc import Sequence
 
@@ -19,8 +18,10 @@ from firsthand.config import Integration
 from firsthand.deliver.attempt import Attempts, Item
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
+from firsthand.deliver.openset import OpenSet
 from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.tail import UNREADABLE, Entry, Tail
+from firsthand.deliver.window import Window
 from firsthand.event import canonical_name, decoder
 from firsthand.eventlog.base import Gap, Position
 from firsthand.ledger.records import OPEN, Delivery, LaneState, Range
@@ -34,20 +35,8 @@ FARTHEST_AHEAD = 16
 """How many windows the settled may run ahead of one that is still under way: so many are looked up at a restart."""
 READ_ROWS = 256
 READ_WAIT = 1.0
-MOST_OPEN = 10_000
-MOST_OPEN_BYTES = 64 << 20
 IDLE = 3600.0
 NO_URLS: frozenset[str] = frozenset()
-
-
-class Place:
-    """An event's place in the window: the cursor moves over it once it is settled."""
-
-    __slots__ = ("position", "settled")
-
-    def __init__(self, position: Position) -> None:
-        self.position = position
-        self.settled = False
 
 
 class Slot:
@@ -95,18 +84,13 @@ class Lane:
         self._poison = poison
         self._settled = state.settled
         self._counted = state.counted
-        self._cursors = dict(state.cursors)
-        self._committed = dict(state.cursors)
-        self._windows: dict[int, deque[Place]] = {shard: deque() for shard in state.cursors}
+        self._window = Window(state.cursors)
         self._in_window = 0
         self._in_flight = 0
         rate = integration.delivery.rate_per_second
         self._bucket = TokenBucket(rate, clock.monotonic) if rate else None
         self._slots = [Slot() for _ in range(1 if window == 1 else integration.delivery.concurrency)]
-        self._open: dict[tuple[int, Position, int], Item] = {}
-        self._due: list[tuple[int, int, Item]] = []
-        self._open_bytes = 0
-        self._pushed = 0
+        self._open = OpenSet()
         self._resting_until = 0.0
         self._flowing = integration.enabled
         self._wanted = False
@@ -114,18 +98,18 @@ class Lane:
         self._poke = asyncio.Event()
         self._room = asyncio.Event()
         self.tasks: list[asyncio.Task[None]] = []
-        recorder.register(state.id, self._moved, self.poke)
+        recorder.register(state.id, self._window.moved, self.poke)
         for delivery in state.open:
             item = Item(delivery, None, delivery.detail.name)
             if self._is_poison(item):
                 self.finish(item)
             else:
-                self._keep_open(item)
+                self._open.add(item)
 
     # -- life ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        jobs = [self._read(shard) for shard in self._windows]
+        jobs = [self._read(shard) for shard in self._window.shards]
         jobs += [self._work(slot) for slot in self._slots]
         self.tasks = [asyncio.create_task(job) for job in (*jobs, self._keep())]
 
@@ -177,25 +161,16 @@ class Lane:
         """Something changed: have the keeper look."""
         self._poke.set()
 
-    def _moved(self) -> dict[int, Position]:
-        """The cursors that moved since last asked: everything at or before them is settled."""
-        moved = {}
-        for shard in self._windows:
-            self._move(shard)
-            if self._cursors[shard] != self._committed[shard]:
-                moved[shard] = self._committed[shard] = self._cursors[shard]
-        return moved
-
     # -- reading -----------------------------------------------------------------------------------------------
 
     async def _read(self, shard: int) -> None:
-        after = self._cursors[shard]
+        after = self._window.cursor(shard)
         while True:
             await self._wait_for_room()
             entries = await self._tail.read(shard, after, READ_ROWS, READ_WAIT)
             if not self._integration.enabled:
                 await self._skip(shard, entries)
-                after = self._cursors[shard]
+                after = self._window.cursor(shard)
                 continue
             for entry in entries:
                 if isinstance(entry, Gap):
@@ -218,14 +193,8 @@ class Lane:
             return False
         if not self._flowing and not self._wanted:
             return True
-        full = self._in_window >= self._window_size or self._behind() >= FARTHEST_AHEAD * self._window_size
-        return full or len(self._open) >= MOST_OPEN or self._open_bytes >= MOST_OPEN_BYTES
-
-    def _behind(self) -> int:
-        """How many places the cursors stand behind what was read: one slow request holds them up."""
-        for shard in self._windows:
-            self._move(shard)
-        return max(map(len, self._windows.values()))
+        full = self._in_window >= self._window_size or len(self._window) >= FARTHEST_AHEAD * self._window_size
+        return full or self._open.full
 
     def _take(self, shard: int, entry: Entry) -> None:
         """Decide what needs no request; give the rest to the visitor's slot."""
@@ -237,8 +206,7 @@ class Lane:
             visitor=row.visitor,
             received_ms=row.received_ms,
         )
-        place = Place(row.position)
-        self._windows[shard].append(place)
+        place = self._window.add(shard, row.position)
         if (shard, row.source) not in self._counted:
             place.settled = True
             return
@@ -306,14 +274,12 @@ class Lane:
             )
         if entries:
             last = entries[-1]
-            self._cursors[shard] = last.last if isinstance(last, Gap) else last.row.position
+            self._window.jump(shard, last.last if isinstance(last, Gap) else last.row.position)
 
     async def _settle_gap(self, shard: int, gap: Gap) -> None:
         """Events that can't be read any more become a range, once everything before them is settled."""
-        while self._windows[shard]:
-            self._move(shard)
-            if self._windows[shard]:
-                await asyncio.sleep(0.01)
+        while not self._window.is_empty(shard):
+            await asyncio.sleep(0.01)
         code = "backlog_overflow" if gap.kind == "dropped" else "log_damaged"
         for position, source in list(self._settled.get(shard, {}).items()):
             if position <= gap.last and (shard, source) in self._counted:  # it had its outcome before it was lost
@@ -326,12 +292,7 @@ class Lane:
                 self._recorder.add_range(self.id, Range(shard, gap.first, gap.last, source, "dead", code, lost))
                 self._counted[shard, source] += lost
                 log.error("events were lost to this integration", integration=self.key, code=code, count=lost)
-        self._cursors[shard] = gap.last
-
-    def _move(self, shard: int) -> None:
-        window = self._windows[shard]
-        while window and window[0].settled:
-            self._cursors[shard] = window.popleft().position
+        self._window.jump(shard, gap.last)
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -377,15 +338,14 @@ class Lane:
     def finish(self, item: Item) -> None:
         """Record where a delivery stands now, and make room for the next."""
         delivery = item.delivery
-        key = (delivery.shard, delivery.position, delivery.generation)
         if item.place is not None:
             item.place.settled = True
             item.place = None
             self._in_window -= 1
-        if self._open.pop(key, None) is not None:
-            self._open_bytes -= len(delivery.event or b"")
+        self._open.remove(item)
         if delivery.state in OPEN:
-            self._keep_open(item)
+            self._open.add(item)
+            self.poke()
         self._recorder.add(self.id, delivery)
         if item.on_outcome is not None:
             item.on_outcome()
@@ -394,14 +354,6 @@ class Lane:
             self._room.set()
 
     # -- keeping -----------------------------------------------------------------------------------------------
-
-    def _keep_open(self, item: Item) -> None:
-        delivery = item.delivery
-        self._open[delivery.shard, delivery.position, delivery.generation] = item
-        self._open_bytes += len(delivery.event or b"")
-        self._pushed += 1
-        heapq.heappush(self._due, (delivery.next_ms or 0, self._pushed, item))
-        self.poke()
 
     async def _keep(self) -> None:
         """Brings due retries back, ends pauses, sends probes."""
@@ -431,10 +383,10 @@ class Lane:
             return IDLE
         self._flow()
         now_ms = self._clock.now_ms()
-        while self._due and self._due[0][0] <= now_ms:
-            _, _, item = heapq.heappop(self._due)
+        for item in self._open.take_due(now_ms):
             self.enqueue(item)
-        return max(0.0, (self._due[0][0] - now_ms) / 1000) if self._due else IDLE
+        next_ms = self._open.next_ms()
+        return IDLE if next_ms is None else max(0.0, (next_ms - now_ms) / 1000)
 
     def _flow(self) -> None:
         if self._flowing:
@@ -446,12 +398,9 @@ class Lane:
 
     def _choose_probe(self) -> Item | None:
         """The oldest retry, else the oldest event that waits; it goes to its slot past the closed gate."""
-        waiting = [entry for entry in self._due if entry[2].delivery.state == "retrying"]
-        if waiting:
-            entry = min(waiting, key=lambda entry: entry[2].delivery.received_ms)
-            self._due.remove(entry)
-            heapq.heapify(self._due)
-            return self._probe(entry[2])
+        retry = self._open.take_oldest_retry()
+        if retry is not None:
+            return self._probe(retry)
         heads = [slot.queue[0] for slot in self._slots if slot.queue]
         if not heads:
             return None

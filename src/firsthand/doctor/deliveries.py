@@ -31,7 +31,7 @@ def balance(context: Context) -> Iterator[Finding]:
             continue
         yield _waiting(row, delivering=bool(context.running.get("deliver")))
         breaker = (row["health"] or {}).get("breaker", "closed")
-        if breaker != "closed" and context.running.get("deliver"):
+        if breaker != "closed":
             remedy = "see `firsthand status` and the trace of a recent event; nothing is lost, it goes on by itself"
             yield warning("deliveries.breaker", row["key"], "the vendor is in trouble: sending pauses", remedy)
 

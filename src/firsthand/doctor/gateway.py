@@ -16,7 +16,9 @@ ANSWER_SECONDS = 2.0
 def processes(context: Context) -> Iterator[Finding]:
     """All parts of the gateway run, or none does."""
     running = context.running
-    strangers = [role for role, pid in running.items() if pid and "firsthand" not in command_line(pid)]
+    strangers = [
+        role for role, pid in running.items() if pid and (told := command_line(pid)) and "firsthand" not in told
+    ]
     for role in strangers:
         found = f"its lock is held by process {running[role]}, which is no firsthand serve"
         remedy = f"see what it is: ps -p {running[role]}; while it holds the lock, {role} can't run"

@@ -4,7 +4,9 @@ Over TLS it asks for `HEAD /`, for the sake of the `Date` header; on this machin
 """
 
 import asyncio
+import contextlib
 import os
+import re
 import socket
 import ssl
 import time
@@ -97,9 +99,12 @@ async def _ask(
     asked = time.time()
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
     between = (asked + time.time()) / 2
-    found.status = int(head[0].split()[1])
+    answer = re.fullmatch(r"HTTP/1\.[01] (\d{3}).*", head[0])
+    if answer is None:
+        raise ValueError("what answers is no web server")
+    found.status = int(answer[1])
     dates = [value.strip() for name, _, value in (line.partition(":") for line in head) if name.lower() == "date"]
-    if dates:
+    with contextlib.suppress(ValueError, IndexError):
         found.clock_ahead = between - parsedate_to_datetime(dates[0]).timestamp()
 
 

@@ -59,7 +59,7 @@ class Bar:
     def rows(self, done: int, fraction: float) -> None:
         if not self._importing:
             self._importing = True
-            self._progress.reset(self._task, description="importing", rows=0)
+            self._progress.reset(self._task, description="importing", rows=0, waiting="")
         self._progress.update(self._task, completed=fraction * STEPS, rows=done)
 
     def note(self, text: str) -> None:
