@@ -60,8 +60,8 @@ def judge(world: World) -> Verdict:
     verdict = Verdict(problems=[*world.problems, *world.hostile.problems])
     try:
         verdict.settled_seconds = settle(world)
-    except AssertionError as error:
-        verdict.problems.append(str(error))
+    except Exception as error:
+        verdict.problems.append(f"{type(error).__name__}: {error}")
     acknowledged = world.acknowledged
     verdict.acknowledged = len(acknowledged)
     late = _late(world.vendor.received())
@@ -70,8 +70,8 @@ def judge(world: World) -> Verdict:
     try:
         with redirect_stdout(StringIO()):
             verdict.findings = check(world.gateway, acknowledged, vendors, duplicates=bound + sum(late.values()))
-    except AssertionError as error:
-        verdict.problems.append(str(error))
+    except Exception as error:
+        verdict.problems.append(f"{type(error).__name__}: {error}")
     else:
         verdict.problems += _more(verdict.findings, late, bound)
     for sender in world.senders:

@@ -16,6 +16,8 @@ from tests.chaos.disk import small_disk
 from tests.chaos.schedule import GONE, TIMEOUT, Step
 from tests.gateway import WRITE_KEY, Emulator, Gateway, Json, Sender, config, criteo
 
+from firsthand.supervise import ROLES
+
 APP_KEY = "key-of-the-mobile-app"
 IN_FLIGHT = 32 + 256
 """What a kill of deliver may repeat at each vendor: requests under way, and outcomes that no commit had taken yet."""
@@ -114,8 +116,11 @@ class World:
             self.gateway.kill_all()
             self.gateway.start()
         elif step.kind == "kill supervisor":
+            before = {role: self.gateway.pid(role) or 0 for role in ROLES}
             self.gateway.kill("supervisor")
             self.gateway.start()
+            for role, pid in before.items():  # until then the old ones may answer
+                self.gateway.back(role, pid)
         elif step.kind == "restart":
             if code := self.gateway.stop():
                 self.problems.append(f"{step}: it ended with exit code {code}")
@@ -143,8 +148,10 @@ class World:
             self.vendor.fault("down")
             self._waited(0.3)  # what it had begun to read is in its ledger by now, which is memory
             self.vendor.stop()
-            self._waited(step.seconds)
-            self.vendor.start()
+            try:
+                self._waited(step.seconds)
+            finally:
+                self.vendor.start()
         else:
             self.vendor.fault(step.kind, **step.detail)
             self._waited(step.seconds)

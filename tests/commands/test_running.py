@@ -109,7 +109,7 @@ def test_what_is_applied_again_disturbs_nobody(tmp_path: Path, vendor: Emulator)
 
 @pytest.mark.parametrize("trusted", [["127.0.0.1"], []])
 def test_proxies_to_trust(tmp_path: Path, vendor: Emulator, trusted: list[str]) -> None:
-    """Requests that come in over a connection from before the change see the change too."""
+    """Whose X-Forwarded-For is believed changes with the configuration too."""
     proxied = {
         "X-Forwarded-For": "203.0.113.9",
         "Origin": "https://shop.example",

@@ -1,5 +1,6 @@
 """What the embedded stores share: transactions on SQLite files, connections that only read, checks of rows."""
 
+import shutil
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -51,6 +52,12 @@ def open_reader(path: Path) -> apsw.Connection:
 def checksum(position: int, visitor: int, source: int, received_ms: int, body: bytes) -> int:
     """CRC-32 over a row's meaning: a row that was overwritten with another valid row is noticed too."""
     return zlib.crc32(body, zlib.crc32(b"%d %d %d %d" % (position, visitor, source, received_ms)))
+
+
+def has_room(directory: Path) -> bool:
+    """Whether the disk may take more events: the ledger must still be able to record outcomes."""
+    usage = shutil.disk_usage(directory)
+    return usage.free >= min(64 << 20, usage.total // 20)
 
 
 def log_bytes(db: apsw.Connection) -> int:

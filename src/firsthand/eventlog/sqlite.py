@@ -9,7 +9,6 @@ event does not depend on how many wait.
 """
 
 import asyncio
-import shutil
 import threading
 import time
 from collections import Counter
@@ -20,7 +19,7 @@ import apsw
 import structlog
 
 from firsthand.eventlog.base import FORMAT, PARTITIONS, LogUnavailable, Position, Record
-from firsthand.eventlog.files import checksum, log_bytes, transaction
+from firsthand.eventlog.files import checksum, has_room, log_bytes, transaction
 from firsthand.eventlog.seen import Seen
 
 log = structlog.get_logger()
@@ -226,9 +225,8 @@ class SqliteLogWriter:
 
     def _check_room(self) -> None:
         """Refuse before the disk is so full that the ledger could not record outcomes either."""
-        usage = shutil.disk_usage(self._directory)
-        if usage.free < min(64 << 20, usage.total // 20):
-            raise self._cannot_take(f"the disk is full ({usage.free >> 20} MB left)")
+        if not has_room(self._directory):
+            raise self._cannot_take("the disk is full")
 
     def _cannot_take(self, message: str) -> LogUnavailable:
         if not self.full:

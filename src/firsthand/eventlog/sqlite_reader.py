@@ -12,7 +12,7 @@ from typing import Any
 import apsw
 
 from firsthand.eventlog.base import FORMAT, Gap, LogStatus, Position, Row
-from firsthand.eventlog.files import UNREADABLE, checksum, log_bytes, open_reader, snapshot
+from firsthand.eventlog.files import UNREADABLE, checksum, has_room, log_bytes, open_reader, snapshot
 from firsthand.eventlog.seen import Seen
 
 SHARDS = (0,)
@@ -205,4 +205,6 @@ class SqliteLogReader:
 
     def status(self) -> LogStatus:
         state = dict(self._db.execute("SELECT name, value FROM state"))
-        return LogStatus(log_bytes(self._db), state.get("max_bytes", 0), bool(state.get("full", 0)))
+        # A disk that is quite full has no room for the writer's note either.
+        full = bool(state.get("full", 0)) or not has_room(self._directory)
+        return LogStatus(log_bytes(self._db), state.get("max_bytes", 0), full)
