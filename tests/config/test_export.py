@@ -104,9 +104,8 @@ def test_nothing_at_all() -> None:
 
 # -- the round trip --------------------------------------------------------------------------------------------------
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from(
-    [*"no on null ~ 1 1.10 1e5 0x1F 2026-11-22 10:30 << = #".split(), "a: b", "- a", '"', "'"]
-)
+confusing = ["no", "on", "null", "~", "1", "1.10", "1e5", "0x1F", "2026-11-22", "10:30", "<<", "=", "a: b", "- a", "#"]
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20) | st.sampled_from([*confusing, '"', "'", "\x85"])
 # What stands in for a reference while a file is read can't be in a name.
 names = texts.filter(lambda text: not set(text) & set("\ue000\ue001\ue002") and "${" not in text)
 keys = st.from_regex(r"[a-z0-9][a-z0-9-]{0,8}", fullmatch=True)

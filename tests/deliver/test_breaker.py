@@ -168,9 +168,9 @@ async def test_an_hour_of_outage_costs_disk_and_nothing_else(world: World) -> No
     await world.collect(*(event() for _ in range(100)))
     await world.settle()
     up = False
-    for _ in range(50):
-        await world.collect(*(event() for _ in range(100)))
-        await world.advance(72)
+    for _ in range(25):
+        await world.collect(*(event() for _ in range(200)))
+        await world.advance(144)
         most_open = max(most_open, len(world.lanes["toy"]._open))
         assert (await world.counts("other")).pending == 0  # the other vendor is not kept waiting
     assert world.clock.passed == 3600
@@ -230,7 +230,7 @@ async def test_too_many_requests_rest_the_lane_even_without_a_time(world: World)
 
 
 async def test_a_lane_keeps_to_its_rate(world: World) -> None:
-    await world.start(toy(rate_per_second=10.0))
+    await world.start(toy(rate_per_second=10.0, concurrency=4))
     await world.collect(*(event() for _ in range(100)))
     await world.settle()
     assert len(world.calls) == 10  # a second's worth at once

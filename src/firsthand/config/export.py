@@ -131,8 +131,10 @@ def _write_mapping(dumper: Any, values: dict[str, Any]) -> Any:
 
 def _write_text(dumper: Any, value: str) -> Any:
     something_else = dumper.resolve(yaml.ScalarNode, value, (True, False)) != "tag:yaml.org,2002:str"
-    # In double quotes, as people write them, where no escapes are needed.
-    style = '"' if something_else and json.dumps(value, ensure_ascii=False) == f'"{value}"' else None
+    as_it_is = json.dumps(value, ensure_ascii=False) == f'"{value}"'
+    # In double quotes, as people write them, where no escapes are needed, or where nothing but escapes will do:
+    # between single ones, line ends other than \n come back as blanks.
+    style = '"' if (something_else and as_it_is) or not value.isprintable() else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
 
