@@ -432,11 +432,12 @@ class Sender:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
-        if kind is not None:
-            self._stop.set()
+        deadline = time.monotonic() + (60 if kind is None else 0)
         for thread in self._threads:
-            thread.join(120)
-        assert kind is not None or not any(thread.is_alive() for thread in self._threads), f"unsent: {self.answers}"
+            thread.join(max(0.0, deadline - time.monotonic()))
+        self._stop.set()
+        sent = not any(thread.is_alive() for thread in self._threads)
+        assert sent or kind is not None, f"not everything was acknowledged; answers by status: {self.answers}"
 
     def enough(self) -> None:
         """Send no more than what is under way."""
@@ -445,7 +446,7 @@ class Sender:
 
     def _send(self) -> None:
         connection: http.client.HTTPConnection | None = None
-        while batch := self._next():
+        while not self._stop.is_set() and (batch := self._next()):
             while not self._stop.is_set():
                 try:
                     if connection is None:

@@ -70,11 +70,12 @@ def _play(world: World, steps: list[Step], seconds: float, console: Console) -> 
             while time.monotonic() - began < seconds and not world.stopping.is_set():
                 tell(_now(world, time.monotonic() - began, seconds))
                 time.sleep(0.5)
-            for thread in threads:
-                thread.join(120)
     except BaseException:
         world.stopping.set()
         raise
+    finally:
+        for thread in threads:  # or it would start a gateway again behind our back
+            thread.join(120)
     if any(thread.is_alive() for thread in threads):
         world.problems.append("a step did not come to its end")
 

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from tests.chaos.clients import Hostile, Shop
 from tests.chaos.disk import small_disk
@@ -18,6 +18,7 @@ from tests.gateway import WRITE_KEY, Emulator, Gateway, Json, Sender, config, cr
 
 from firsthand.supervise import ROLES
 
+Startable = TypeVar("Startable", Emulator, Gateway)
 APP_KEY = "key-of-the-mobile-app"
 IN_FLIGHT = 32 + 256
 """What a kill of deliver may repeat at each vendor: requests under way, and outcomes that no commit had taken yet."""
@@ -32,6 +33,13 @@ def set_up(healthy_url: str) -> Json:
         criteo("healthy", delivery=delivery, endpoints={"events": f"{healthy_url}/criteo-s2s/eu/m/event"}),
         sources=[{"key": "web", "write_key": WRITE_KEY}, {"key": "app", "write_key": APP_KEY}],
     )
+
+
+def _start(stack: ExitStack, what: Startable) -> Startable:
+    """Starts it, to be ended with the stack, also when it is interrupted while it starts."""
+    stack.push(what)
+    what.start()
+    return what
 
 
 class World:
@@ -54,11 +62,11 @@ class World:
             self.disk = stack.enter_context(small_disk(self.directory / "disk", self._megabytes))
             if self.disk is None:
                 self.notes.append("no file system can be mounted here: the disk is never full")
-            self.vendor = stack.enter_context(Emulator(self.directory, "troubled"))
-            self.other = stack.enter_context(Emulator(self.directory, "healthy"))
+            self.vendor = _start(stack, Emulator(self.directory, "troubled"))
+            self.other = _start(stack, Emulator(self.directory, "healthy"))
             data = self.disk.data if self.disk else self.directory / "data"
             gateway = Gateway(self.directory, set_up(self.other.url), self.vendor, data=data)
-            self.gateway = stack.enter_context(gateway)
+            self.gateway = _start(stack, gateway)
             self.shops = [Shop("web", WRITE_KEY, self._seed), Shop("app", APP_KEY, self._seed)]
             self.senders = [
                 Sender(gateway, shop.events(), threads=3, batch=8, write_key=shop.write_key) for shop in self.shops

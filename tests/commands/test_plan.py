@@ -68,7 +68,7 @@ def test_the_difference_field_by_field(firsthand: Firsthand, file: Path, monkeyp
         "",
     ]
     assert lines[8] == "2 to change, 1 to remove, 1 unchanged."
-    assert lines[9].endswith("it has other text now.")
+    assert lines[9].endswith("its text was another.")
 
 
 def test_no_secret_is_ever_printed(firsthand: Firsthand, file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -182,7 +182,7 @@ def environment(text: str, config: Config) -> Mapping[str, str]:
     return values
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(configs())
 def test_what_is_written_reads_back_as_it_was(config: Config) -> None:
     text = export(config, {}).text

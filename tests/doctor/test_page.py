@@ -1,6 +1,8 @@
 """The findings as a person sees them."""
 
+import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from tests.doctor.conftest import config, criteo
@@ -78,3 +80,17 @@ def test_no_check_stumbles(context: Callable[..., Context]) -> None:
     for made in (context(), context("a: ["), context(config(criteo()), applied=True)):
         report = examine(made)
         assert [finding for found in report.groups.values() for finding in found if finding.id == "doctor"] == []
+
+
+def test_each_finding_is_explained() -> None:
+    """`docs/doctor.md` has a row for each id that a check gives its findings."""
+    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text()
+    explained = re.findall(r"^\| `([a-z]+\.[a-z]+)` \|", page, re.M)
+    ids = [
+        id
+        for file in Path(doctor.__path__[0]).glob("*.py")
+        for id in re.findall(
+            r'"((?:configuration|disk|gateway|vendor|clock|events|deliveries)\.[a-z]+)"', file.read_text()
+        )
+    ]
+    assert sorted(explained) == sorted(set(ids))

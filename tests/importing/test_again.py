@@ -160,6 +160,13 @@ def test_the_file_of_rejects_is_only_made_when_there_are_some(file: Path, collec
     assert list(file.parent.glob("*.rejects.jsonl")) == []
 
 
+def test_who_may_not_read_the_file_may_not_read_its_rejects(file: Path, collector: Collector):
+    file.write_text(orders(3) + "x\n")
+    file.chmod(0o600)
+    import_file(file, collector, ORDERS)
+    assert file.with_name("orders.csv.rejects.jsonl").stat().st_mode & 0o777 == 0o600
+
+
 def test_a_corrected_mapping_takes_only_what_was_set_aside(file: Path, collector: Collector):
     """The others are events already. That holds a day later too, when the collector would take them for new ones."""
     file.write_text(orders(3000).replace("7.50\n", "7;50\n"))

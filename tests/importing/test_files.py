@@ -51,6 +51,11 @@ def test_a_quote_that_is_not_closed_in_a_long_file(tmp_path: Path, collector: Co
     assert [reject["line"] for reject in rejects(tmp_path / "notes.csv")] == [2]
 
 
+def test_a_carriage_return_inside_a_line(tmp_path: Path, collector: Collector):
+    assert notes(tmp_path, collector, 'id,note\n1,a\rb\n2,"c",d\re\n3,"f\rg"\n') == {4: "f\rg"}
+    assert all("CR inside the line" in reject["reason"] for reject in rejects(tmp_path / "notes.csv"))
+
+
 def test_rows_that_are_no_text(tmp_path: Path, collector: Collector):
     text = b'id,note\n1,caf\xe9\n2,nul\0\n3,"two\nl\xefnes"\n4,ok\n'
     assert notes(tmp_path, collector, text) == {6: "ok"}

@@ -149,9 +149,9 @@ def _page(
         words += [f"{counts['unchanged']} unchanged"] if counts["unchanged"] else []
         yield Text(", ".join(words) + ".")
     if any(map(_drifted, changes)):
-        undoes = "Applying has undone that" if done else "Applying undoes that: to keep it, write it into the file"
         yield Text(f"{DRIFTED}: changed by other means since the last apply.", "yellow")
-        yield Text(f"  {undoes}{'' if done else ' (see `firsthand export`)'}.", "yellow")
+        undoes = "Applying has undone that." if done else "Applying undoes that; to keep it, write it into the file."
+        yield Text(f"  {undoes}", "yellow")
     yield Text(_last(config, last), style="dim")
 
 
@@ -185,10 +185,12 @@ def _last(config: "ConfigFile", last: "LastApplied | None") -> str:
 
     if last is None:
         return "Nothing was applied here before."
-    same = "this very text" if last.sha256 == config.sha256 else "it has other text now"
     if not last.file:
         return f"Last applied on {full_time(last.at)}, and not from a file."
-    return f"Last applied: {last.file} on {full_time(last.at)}; {same if last.file == config.file else 'another file'}."
+    text = "another file" if last.file != config.file else "its text was another"
+    if last.sha256 == config.sha256:
+        text = "the same text"
+    return f"Last applied: {last.file}, {full_time(last.at)}; {text}."
 
 
 def _afterwards(folder: Path) -> "Iterator[Text]":

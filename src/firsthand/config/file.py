@@ -3,12 +3,13 @@
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import PurePath
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from firsthand.config.faults import Path
 from firsthand.config.model import Config
+from firsthand.config.written import written
 
 if TYPE_CHECKING:
     from firsthand.config.document import Document
@@ -55,7 +56,19 @@ def _by_key(path: Path, keyed: Mapping[str, list[str]]) -> Path:
     return path
 
 
-def part_at(config: Config, path: Path) -> tuple[msgspec.Struct | None, Path]:
+def value_at(config: Config, path: Path) -> Any:
+    """The value that stands at a path, as a file writes it; None where there is none."""
+    part, rest = _part_at(config, path)
+    value: Any = None if part is None else written(part, lambda path, value, secret: value)
+    for step in rest:
+        try:
+            value = value[step]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def _part_at(config: Config, path: Path) -> tuple[msgspec.Struct | None, Path]:
     """The source, the integration or the gateway that a path leads into, and the rest of the path."""
     match path:
         case ("sources", key, *rest):

@@ -109,6 +109,8 @@ class DelimitedReader:
             self._lines.back(taken[1:])
             open_quote = len(taken) > 1 or "unexpected end" in str(error)
             reason = "a quoted field is not closed" if open_quote else f"this is not CSV: {error}"
+            if "new-line" in str(error):
+                reason = CARRIAGE_RETURN
             return Row(first.number, None, without_end(first.raw), BadRow("malformed_csv", reason))
         self.place = Place(taken[-1].number + 1, taken[-1].end)
         raw = without_end(b"".join(line.raw for line in taken))

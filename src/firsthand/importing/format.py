@@ -1,6 +1,5 @@
 """How a file is written: its type, its columns, its encoding."""
 
-import codecs
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -65,7 +64,7 @@ def check(document: Document, format: Format, written: Mapping[str, Any]) -> Non
 def _has_ascii(encoding: str) -> bool:
     """Whether lines can be found in it as bytes."""
     try:
-        return "\n\r\t\"',;|09AZaz".encode(codecs.lookup(encoding).name) == b"\n\r\t\"',;|09AZaz"
+        return b"\n\r\t\"',;|09AZaz".decode(encoding) == "\n\r\t\"',;|09AZaz"
     except (LookupError, UnicodeError):
         return False
 

@@ -1,6 +1,7 @@
 """The file of rows set aside: one JSON object a line, in the order of the imported file."""
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -13,9 +14,10 @@ from firsthand.importing.faults import ImportFailed, Reject
 class Rejects:
     """Written only as far as the journal says, so that a run that goes on repeats nothing. Made with its first row."""
 
-    def __init__(self, path: Path, size: int) -> None:
+    def __init__(self, imported: Path, size: int) -> None:
         """`size` is how many bytes of it count; what is behind them is written again."""
-        self.path = path
+        path = self.path = imported.with_name(f"{imported.name}.rejects.jsonl")
+        self._imported = imported
         self._file: IO[bytes] | None = None
         if path.exists():
             self._open()
@@ -48,6 +50,8 @@ class Rejects:
     def _open(self) -> None:
         if self._file is None:
             try:
-                self._file = self.path.open("r+b" if self.path.exists() else "w+b")
+                # It has the same people in it as the file it comes from: nobody else may read it.
+                mode = stat.S_IMODE(self._imported.stat().st_mode) & 0o666 | 0o600
+                self._file = open(os.open(self.path, os.O_RDWR | os.O_CREAT, mode), "r+b")
             except OSError as error:
                 raise ImportFailed(f"the rejects can't be written to {self.path}: {error.strerror}") from None

@@ -125,7 +125,7 @@ class Run:
     async def send(self) -> None:
         """Send what is left. Raises ImportFailed. Cancelled or killed, it can be run again and goes on."""
         begun, work = time.monotonic(), self._work
-        rejects = Rejects(self._path.with_name(f"{self._path.name}.rejects.jsonl"), work.rejects_bytes)
+        rejects = Rejects(self._path, work.rejects_bytes)
         self._stack.callback(rejects.close)
         arrived = Arrived(self._destination.data, self._destination.source)
         self._stack.callback(arrived.close)

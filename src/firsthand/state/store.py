@@ -12,8 +12,7 @@ from uuid_utils import uuid7
 
 from firsthand.config import Config, Integration, Process, Source, canonical_json, integration_from_snapshot
 from firsthand.config.faults import Path as FieldPath
-from firsthand.config.file import part_at
-from firsthand.config.written import written
+from firsthand.config.file import value_at
 from firsthand.event import format_time, parse_time
 from firsthand.state import applied
 from firsthand.state.applied import LastApplied
@@ -132,7 +131,7 @@ class State:
                 sources=tuple(last.sources.values()),
                 integrations=tuple(self._revision(connection, *one) for one in last.integrations.items()),
             )
-        return {path: text for path, text in last.references if _value_at(now, path) == _value_at(then, path)}
+        return {path: text for path, text in last.references if value_at(now, path) == value_at(then, path)}
 
     def version(self) -> str:
         """Changes with the configuration and with nothing else: for who wants to know when to read it again.
@@ -266,18 +265,6 @@ class State:
 
     def _time(self) -> str:
         return format_time(round(self._now() * 1000))
-
-
-def _value_at(config: Config, path: FieldPath) -> Any:
-    """The value that stands at a path, as a file writes it; None where there is none."""
-    part, rest = part_at(config, path)
-    value: Any = None if part is None else written(part, lambda path, value, secret: value)
-    for step in rest:
-        try:
-            value = value[step]
-        except (KeyError, IndexError, TypeError):
-            return None
-    return value
 
 
 def _json(value: Any) -> str:
