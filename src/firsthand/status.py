@@ -9,6 +9,7 @@ import msgspec
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.balance import account
 from firsthand.ledger.reader import LedgerReader
+from firsthand.ledger.records import LIVE
 
 HEALTH_MS = 10_000
 """The deliver process notes the health of its lanes every other second."""
@@ -23,7 +24,11 @@ async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
     try:
         now_ms = round(time.time() * 1000)
         integrations = []
+        noted = ledger.run_value(LIVE)
+        live = msgspec.json.decode(noted, type=list[str]) if noted else None
         for lane in ledger.lanes():
+            if live is not None and lane.integration not in live:
+                continue  # removed: what it did stays in the traces
             counts = await account(lane, ledger, log, now_ms, recount)
             noted = ledger.run_value(f"lane:{lane.integration}")
             health = msgspec.json.decode(noted) if noted else None

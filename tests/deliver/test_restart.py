@@ -11,7 +11,7 @@ from tests.deliver.toys import ok, says
 from tests.deliver.world import Call, Result, World, event, toy
 
 from firsthand.deliver import recorder
-from firsthand.deliver.process import DEATHS_BEFORE_CARE, RUN, SUSPECT, Suspect, _suspects, start_of_run
+from firsthand.deliver.poison import DEATHS_BEFORE_CARE, RUN, SUSPECT, Suspect, start_of_run, suspects
 
 
 class Gate:
@@ -223,7 +223,7 @@ async def test_a_careful_lane_works_on_one_event_at_a_time_and_says_which(world:
     await world.collect(*(event(f"m{n}") for n in range(10)))
     await world.settle()
     assert world.sent() == ["m0"]
-    assert _suspects(world.ledger, careful=True) == [Suspect("toy", 0, 1, 0)]
+    assert suspects(world.ledger, careful=True) == [Suspect("toy", 0, 1, 0)]
     gate.let()
     await world.settle()
     assert world.sent() == [f"m{n}" for n in range(10)]
@@ -248,9 +248,9 @@ async def test_the_event_that_killed_is_set_aside_and_the_others_go_on(world: Wo
         cursors = {lane.integration: world.reader.cursors(lane.id) for lane in world.reader.lanes()}
         deaths = start_of_run(world.ledger, cursors).deaths
         careful = deaths >= DEATHS_BEFORE_CARE
-        suspects = _suspects(world.ledger, careful)
+        found = suspects(world.ledger, careful)
         await world.crash()
-        await world.start(toy(), window=1 if careful else 1024, careful=careful, suspects=suspects)
+        await world.start(toy(), window=1 if careful else 1024, careful=careful, suspects=found)
         lives += 1
         assert lives < 10
     await world.settle()
@@ -267,9 +267,9 @@ async def test_a_retry_that_killed_is_set_aside_too(world: World) -> None:
     await world.crash()
     world.ledger = type(world.ledger)(world.folder)
     world.ledger.set_run_value(SUSPECT, '{"integration": "toy", "shard": 0, "position": 1, "generation": 0}')
-    suspects = _suspects(world.ledger, careful=True)
+    found = suspects(world.ledger, careful=True)
     world.ledger.close()
-    await world.start(toy(), suspects=suspects)
+    await world.start(toy(), suspects=found)
     await world.advance(60)
     assert world.state("m1") == ("dead", "poison")
     assert len(world.calls) == 1
@@ -279,5 +279,5 @@ async def test_a_retry_that_killed_is_set_aside_too(world: World) -> None:
 async def test_a_suspect_is_only_believed_where_care_was_taken(world: World) -> None:
     await world.start(toy())
     world.ledger.set_run_value(SUSPECT, '{"integration": "toy", "shard": 0, "position": 1, "generation": 0}')
-    assert _suspects(world.ledger, careful=False) == []
-    assert _suspects(world.ledger, careful=True) == []  # it is told once
+    assert suspects(world.ledger, careful=False) == []
+    assert suspects(world.ledger, careful=True) == []  # it is told once

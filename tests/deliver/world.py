@@ -24,7 +24,8 @@ from tests.deliver.toys import VENDORS, ToySettings, ok
 from firsthand.config import Consent, Delivery, EventMapping, Integration, Source
 from firsthand.deliver import process, recorder, replay
 from firsthand.deliver.lane import WINDOW, Lane
-from firsthand.deliver.process import Suspect, make_lane
+from firsthand.deliver.poison import Care, Suspect
+from firsthand.deliver.process import make_lane
 from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.replay import Progress
 from firsthand.deliver.tail import Tail
@@ -197,7 +198,7 @@ class World:
                 transport=self.wires[live.integration.key],
                 window=window,
                 suspects=suspects,
-                watch=careful,
+                care=Care(self.ledger) if careful else None,
             )
             for live in lives
         }

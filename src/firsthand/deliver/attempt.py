@@ -13,6 +13,7 @@ from firsthand.config import Integration
 from firsthand.consent import Policy, decide, decide_unknown
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
+from firsthand.deliver.poison import Care
 from firsthand.deliver.policy import AMBIGUOUS_TRIES, CONFIGURATION, backoff, retry_after, verdicts
 from firsthand.deliver.redirects import Sender
 from firsthand.deliver.tail import UNREADABLE
@@ -48,7 +49,8 @@ class Attempts:
     """The attempts of one integration.
 
     `callers` are, per source, the callers whom that source's vendor ids may belong to (several when a source feeds
-    several accounts of one vendor). `on_attempt` is told of each delivery right before it is worked on.
+    several accounts of one vendor). `care` is taken after the process has
+    died again and again.
     """
 
     def __init__(
@@ -62,7 +64,7 @@ class Attempts:
         sender: Sender,
         breaker: Breaker,
         clock: Clock,
-        on_attempt: Callable[[Delivery], None] | None = None,
+        care: Care | None = None,
     ) -> None:
         self.vendor = vendor
         self._integration = integration
@@ -72,7 +74,7 @@ class Attempts:
         self._sender = sender
         self._breaker = breaker
         self._clock = clock
-        self._on_attempt = on_attempt
+        self._care = care
         rule = integration.consent_rule
         self._hold_ms = round(rule.hold * 1000)
         self._policy = Policy(
@@ -84,6 +86,10 @@ class Attempts:
             advertising=vendor.advertising,
         )
         self._names = (integration.key, vendor.key, vendor.name)
+
+    async def close(self) -> None:
+        """Close the connections to the vendor."""
+        await self._sender.close()
 
     # -- decisions -----------------------------------------------------------------------------------------------
 
@@ -164,9 +170,15 @@ class Attempts:
 
     async def attempt(self, items: list[Item]) -> float:
         """Bring each of these to its next state. Returns the seconds for which the vendor wants to be left alone."""
-        if self._on_attempt is not None:
-            for item in items:
-                self._on_attempt(item.delivery)
+        if self._care is None:
+            return await self._together(items)
+        rest = 0.0
+        for item in items:
+            async with self._care.alone(self._integration.key, item.delivery):
+                rest = max(rest, await self._together([item]))
+        return rest
+
+    async def _together(self, items: list[Item]) -> float:
         now_ms = self._clock.now_ms()
         ready = [item for item in items if self._admitted(item, now_ms)]
         try:

@@ -126,6 +126,7 @@ class Lane:
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
+        await self.attempts.close()
 
     @property
     def enabled(self) -> bool:

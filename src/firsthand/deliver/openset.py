@@ -52,11 +52,14 @@ class OpenSet:
         return self._due[0][0] if self._due else None
 
     def take_oldest_retry(self) -> Item | None:
-        """The one whose event was received first, whether it is due or not."""
+        """Of those tried least, the one whose event was received first; whether it is due or not.
+
+        Probes during a long outage are thus shared out, and use up no single event's tries.
+        """
         waiting = [entry for entry in self._due if entry[2].delivery.state == "retrying"]
         if not waiting:
             return None
-        oldest = min(waiting, key=lambda entry: entry[2].delivery.received_ms)
+        oldest = min(waiting, key=lambda entry: (entry[2].delivery.detail.tries, entry[2].delivery.received_ms))
         self._due.remove(oldest)
         heapq.heapify(self._due)
         return oldest[2]

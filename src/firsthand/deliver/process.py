@@ -22,14 +22,15 @@ from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.http import HttpTransport, Transport
 from firsthand.deliver.lane import WINDOW, Lane
+from firsthand.deliver.poison import CAREFUL_SECONDS, DEATHS_BEFORE_CARE, RUN, Care, Suspect, start_of_run, suspects
 from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.redirects import Sender
 from firsthand.deliver.tail import Tail
 from firsthand.eventlog.base import LogReader, Position
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.base import LedgerUnavailable
-from firsthand.ledger.reader import Filter, LedgerReader
-from firsthand.ledger.records import Delivery
+from firsthand.ledger.reader import Filter, LedgerReader, total
+from firsthand.ledger.records import LIVE
 from firsthand.ledger.sqlite import SqliteLedger
 from firsthand.settings import Settings
 from firsthand.state import Live, State, StateError
@@ -40,37 +41,6 @@ from firsthand.vendors.base import Setup
 log = structlog.get_logger()
 
 DRAIN_SECONDS = 15.0
-DEATHS_BEFORE_CARE = 3
-SUSPECT = "suspect"
-RUN = "run"
-
-
-class Run(msgspec.Struct):
-    """What a process leaves behind for the next one: where it stood, and whether it ended well."""
-
-    cursors: dict[str, dict[int, Position]]
-    clean: bool = False
-    deaths: int = 0
-
-
-class Suspect(msgspec.Struct):
-    """The delivery that was being worked on, written down before it was."""
-
-    integration: str
-    shard: int
-    position: Position
-    generation: int
-
-
-def start_of_run(ledger: SqliteLedger, cursors: dict[str, dict[int, Position]]) -> Run:
-    """Counts how often in a row the process died without getting any further."""
-    left = ledger.run_value(RUN)
-    before = msgspec.json.decode(left, type=Run) if left else None
-    run = Run(cursors)
-    if before is not None and not before.clean and before.cursors == cursors:
-        run.deaths = before.deaths + 1
-    ledger.set_run_value(RUN, msgspec.json.encode(run).decode())
-    return run
 
 
 def make_lane(
@@ -87,7 +57,7 @@ def make_lane(
     transport: Transport | None = None,
     window: int = WINDOW,
     suspects: Sequence[Suspect] = (),
-    watch: bool = False,
+    care: Care | None = None,
 ) -> Lane:
     """A lane for one integration; `others` are all integrations, to know whose vendor ids a source carries."""
     integration, vendor = live.integration, get(live.vendor)
@@ -108,10 +78,6 @@ def make_lane(
     transport = transport or HttpTransport(timeout=delivery.timeout, connections=delivery.concurrency)
     breaker = Breaker(clock)
 
-    def suspect(item: Delivery) -> None:
-        note = Suspect(integration.key, item.shard, item.position, item.generation)
-        ledger.set_run_value(SUSPECT, msgspec.json.encode(note).decode())
-
     attempts = Attempts(
         integration=integration,
         vendor=vendor,
@@ -121,7 +87,7 @@ def make_lane(
         sender=Sender(transport, vendor.hosts, clock),
         breaker=breaker,
         clock=clock,
-        on_attempt=suspect if watch else None,
+        care=care,
     )
     return Lane(
         integration=integration,
@@ -165,9 +131,13 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
     version = state.version()
     integrations, sources, process = state.integrations(), state.sources(), state.process()
     reader = LedgerReader(directory)
-    this_run = start_of_run(ledger, {lane.integration: reader.cursors(lane.id) for lane in reader.lanes()})
-    careful = this_run.deaths >= DEATHS_BEFORE_CARE
-    suspects = _suspects(ledger, careful)
+    this_run = start_of_run(ledger, _working(reader, log_reader))
+    found = suspects(ledger, this_run.deaths > DEATHS_BEFORE_CARE)
+    careful = this_run.deaths >= DEATHS_BEFORE_CARE and not found
+    if found:
+        this_run.deaths = 0
+        ledger.set_run_value(RUN, msgspec.json.encode(this_run).decode())
+    care = Care(ledger) if careful else None
     lanes = {
         live.integration.key: make_lane(
             live,
@@ -180,13 +150,14 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
             clock=clock,
             emulator_url=settings.emulator_url,
             window=1 if careful else WINDOW,
-            suspects=suspects,
-            watch=careful,
+            suspects=found,
+            care=care,
         )
         for live in integrations
     }
     for lane in lanes.values():
         lane.start()
+    ledger.set_run_value(LIVE, msgspec.json.encode(sorted(lanes)).decode())
     log.info("delivering", integrations=sorted(lanes), careful=careful)
     jobs = [
         asyncio.create_task(recorder.run()),
@@ -196,13 +167,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
     ]
     stopping = asyncio.create_task(stop.wait())
     changing = asyncio.create_task(_until_changed(state, version, _set_up(integrations, sources, process)))
-    done, _ = await asyncio.wait([stopping, changing, *jobs], return_when=asyncio.FIRST_COMPLETED)
+    # Care is slow and comes to an end; the process then starts anew.
+    cared = [asyncio.create_task(asyncio.sleep(CAREFUL_SECONDS))] if careful else []
+    done, _ = await asyncio.wait([stopping, changing, *cared, *jobs], return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         if task is not stopping and task.exception() is not None:
             raise task.exception() or RuntimeError  # a fault of ours: die loudly, be started again
-    again = changing in done and stopping not in done
+    again = stopping not in done
     if again:
-        log.info("configuration changed: deliver restarts")
+        log.info("configuration changed: deliver restarts" if changing in done else "deliver restarts at full speed")
     changing.cancel()
     await asyncio.gather(*(lane.drain(DRAIN_SECONDS) for lane in lanes.values()))
     for job in jobs:
@@ -236,6 +209,17 @@ async def _until_changed(state: State, version: str, before: object) -> None:
             log.error("the configuration cannot be taken over", cause=str(error))
 
 
+def _working(ledger: LedgerReader, log_reader: LogReader) -> dict[str, dict[int, Position]]:
+    """Where the lanes stand that have something to do."""
+    working = {}
+    for lane in ledger.lanes():
+        cursors = ledger.cursors(lane.id)
+        behind = any(cursor < log_reader.head(shard) for shard, cursor in cursors.items())
+        if behind or total(ledger.counted(lane.id), "retrying"):
+            working[lane.integration] = cursors
+    return working
+
+
 async def _open_log(directory: Path, stop: asyncio.Event) -> SqliteLogReader | None:
     """The log, once the collector has made it."""
     told = False
@@ -248,19 +232,6 @@ async def _open_log(directory: Path, stop: asyncio.Event) -> SqliteLogReader | N
             told = True
             await asyncio.sleep(0.05)
     return None
-
-
-def _suspects(ledger: SqliteLedger, careful: bool) -> list[Suspect]:
-    """The event that was being worked on alone when the process died, if it was that careful already."""
-    note = ledger.run_value(SUSPECT)
-    if not note:
-        return []
-    ledger.set_run_value(SUSPECT, "")
-    if not careful:
-        return []
-    found = msgspec.json.decode(note, type=Suspect)
-    log.error("an event is set aside: the process died on it", integration=found.integration, position=found.position)
-    return [found]
 
 
 async def _upkeep(ledger: SqliteLedger, lanes: Mapping[str, Lane], max_age: float) -> None:

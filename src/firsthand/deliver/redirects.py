@@ -43,6 +43,9 @@ class Sender:
         self._clock = clock
         self._remembered: dict[str, tuple[str, float]] = {}
 
+    async def close(self) -> None:
+        await self._transport.close()
+
     async def send(self, request: Request, index: int) -> tuple[Result, list[Exchange]]:
         """Send one request to its end. Returns the result and each exchange on the way to it."""
         exchanges: list[Exchange] = []

@@ -52,6 +52,6 @@ class Rejects:
             try:
                 # It has the same people in it as the file it comes from: nobody else may read it.
                 mode = stat.S_IMODE(self._imported.stat().st_mode) & 0o666 | 0o600
-                self._file = open(os.open(self.path, os.O_RDWR | os.O_CREAT, mode), "r+b")
+                self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, mode), "r+b")
             except OSError as error:
                 raise ImportFailed(f"the rejects can't be written to {self.path}: {error.strerror}") from None

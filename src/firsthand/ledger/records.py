@@ -10,6 +10,8 @@ from firsthand.reasons import Reason
 from firsthand.vendors.base import Identity
 
 State = Literal["pending", "held", "retrying", "delivered", "filtered", "dead"]
+LIVE = "live"
+"""The note that lists the integrations which are delivered to; removed ones keep their rows in the ledger."""
 OPEN: tuple[State, ...] = ("retrying", "held")
 Cause = Literal["dns", "tls", "connect", "timeout_connect", "timeout", "cut", "protocol", "other"]
 
