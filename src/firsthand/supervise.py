@@ -30,7 +30,7 @@ AGAIN = 5
 FINAL = {PORT_TAKEN: "it cannot listen on its port", LOCKED: "another gateway runs on this data folder"}
 STOP_SECONDS = 20.0
 LOCK_SECONDS = 25.0
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
 LIVED_SECONDS = 10.0
 """A process that lived this long before it died is started again after the shortest pause."""
 SUPERVISED = "FIRSTHAND_SUPERVISED"

@@ -120,3 +120,18 @@ def test_the_ledger_cannot_commit(tmp_path: Path, vendor: Emulator):
             vendor.behave()
         gateway.settle()
         check(gateway, sender.acknowledged | {"meanwhile"}, vendor)
+
+
+def test_a_kill_while_the_ledger_is_slow(tmp_path: Path, vendor: Emulator):
+    """What is not recorded is sent again, so little is ever left unrecorded, however long a commit takes."""
+    with Gateway(tmp_path, config(criteo()), vendor) as gateway:
+        with Sender(gateway, shopping(8_000)) as sender:
+            until("some are delivered", lambda: vendor.count() > 100)
+            with closing(apsw.Connection(str(gateway.data / "ledger.db"))) as other:
+                other.set_busy_timeout(10_000)
+                other.execute("BEGIN IMMEDIATE")
+                until("sending stops", lambda: "sending has stopped" in gateway.output)
+                gateway.kill("deliver")
+                other.execute("ROLLBACK")
+        gateway.settle()
+        check(gateway, sender, vendor, duplicates=3 * IN_FLIGHT)

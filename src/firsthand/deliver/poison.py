@@ -82,7 +82,5 @@ class Care:
         async with self._lock:
             note = Suspect(integration, delivery.shard, delivery.position, delivery.generation)
             self._ledger.set_run_value(SUSPECT, msgspec.json.encode(note).decode())
-            try:
-                yield
-            finally:
-                self._ledger.set_run_value(SUSPECT, "")
+            yield
+            self._ledger.set_run_value(SUSPECT, "")
