@@ -174,7 +174,7 @@ def complete(
     """Check an event and fill in what the client left out. Raises Fault."""
     kind = type or wire.type
     if kind is None or kind not in TYPES:
-        said = f"it says {wire.type!r}" if wire.type else "it has none"
+        said = f"it says {wire.type[:40]!r}" if wire.type else "it has none"
         raise Fault(
             400, "invalid_type", f"an event's type is one of {', '.join(sorted(TYPES))}; {said}", f"{path}.type"
         )

@@ -124,7 +124,8 @@ class Attempts:
         limit = self.vendor.max_age(self._setup.settings, event)
         age = (now_ms - parse_time(event.timestamp)) / 1000
         if limit is not None and age > limit:
-            reason = Reason("too_old", "timestamp", f"{age / 3600:.1f} h old; the limit is {limit / 3600:g} h")
+            text = f"{_span(age)} old; the limit is {_span(limit)}"
+            reason = Reason("too_old", "timestamp", f"{text}. {self.vendor.too_old}".rstrip(". "))
             (self.dead if delivery.detail.tries else self.filtered)(item, reason)
             return False
         decision = decide(event, self._policy)
@@ -344,3 +345,7 @@ class Attempts:
     def dead(self, item: Item, reason: Reason) -> None:
         """It could not be sent."""
         item.delivery.state, item.delivery.next_ms, item.delivery.detail.reason = "dead", None, reason
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds / 86_400:,.0f} days" if seconds >= 3 * 86_400 else f"{seconds / 3600:.3g} h"

@@ -110,6 +110,8 @@ class Vendor(Generic[S]):
     """How many events one call of `build` may be given."""
     max_age: Callable[[S, Event], float | None] = field(default=lambda settings, event: None)
     """Seconds after which an event is too old to send, or None."""
+    too_old: str = ""
+    """What the vendor does with older events, for the reason of those that are not sent."""
     tcf_vendor_id: int | None = None
     advertising: bool = True
     id_name: str | None = None

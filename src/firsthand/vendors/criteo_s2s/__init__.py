@@ -25,6 +25,7 @@ VENDOR = Vendor(
     endpoints=endpoints,
     hosts=("*.criteo.com",),
     max_age=lambda settings, event: settings.max_age_offline if in_store(event) else settings.max_age_online,
+    too_old="Criteo answers 200 to sales in a shop that are over 2 days old, and silently discards them",
     tcf_vendor_id=91,
     id_name="criteo_gum_id",
     id_caller=lambda settings: settings.mapping_key,
