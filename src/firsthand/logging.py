@@ -19,5 +19,6 @@ def set_up() -> None:
             structlog.dev.ConsoleRenderer() if people else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        # Standard error as it is when a line is written, not as it was here.
+        logger_factory=lambda *args: structlog.PrintLogger(sys.stderr),
     )

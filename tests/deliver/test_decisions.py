@@ -71,7 +71,7 @@ async def test_what_is_too_old_before_any_attempt_is_filtered(world: World) -> N
     await world.collect(event("old", at_ms=NOW_MS - HOUR_MS - 1), event("young", at_ms=NOW_MS - HOUR_MS))
     await world.settle()
     assert world.state("old") == ("filtered", "too_old")
-    assert world.message("old") == "1.0 h old; the limit is 1 h"
+    assert world.message("old") == "1 h old; the limit is 1 h"
     assert world.state("young") == ("delivered", None)
 
 

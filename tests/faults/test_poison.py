@@ -46,7 +46,7 @@ def toy() -> Json:
 
 
 def test_in_the_log(tmp_path: Path, vendor: Emulator, package: str):
-    """Met among others. Takes a dozen seconds: a process that dies again and again is started after longer pauses."""
+    """Met among others. Takes a while: a process that dies again and again is started again after longer pauses."""
     events = [*shopping(200, "before"), page("poison-build"), *shopping(200, "after")]
     with Gateway(tmp_path, config(toy()), vendor, PYTHONPATH=package) as gateway:
         with Sender(gateway, events, threads=1) as sender:
