@@ -432,12 +432,20 @@ class Sender:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: object, traceback: TracebackType | None) -> None:
-        deadline = time.monotonic() + (60 if kind is None else 0)
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
-        self._stop.set()
-        sent = not any(thread.is_alive() for thread in self._threads)
-        assert sent or kind is not None, f"not everything was acknowledged; answers by status: {self.answers}"
+        try:
+            if kind is None:
+                self._wait()
+        finally:
+            self._stop.set()
+
+    def _wait(self) -> None:
+        """Until all is sent; not for ever where nothing is acknowledged any more."""
+        known, deadline = -1, 0.0
+        while any(thread.is_alive() for thread in self._threads):
+            if self.answers[200] != known:
+                known, deadline = self.answers[200], time.monotonic() + 60
+            assert time.monotonic() < deadline, f"no more is acknowledged; answers by status: {self.answers}"
+            time.sleep(0.03)
 
     def enough(self) -> None:
         """Send no more than what is under way."""

@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.checker import check
 from tests.gateway import Emulator, Gateway, Json, Sender, config, criteo, order, page, shopping, until
+
 from firsthand.replays import dry_run, wanted_deliveries
 
 FILTER = ("state", "reason", "since", "until", "message_id")
