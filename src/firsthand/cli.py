@@ -130,6 +130,9 @@ def emulate(
             fail(f"{faults} is not JSON: {error}")
     try:
         server.run(port, host, wanted)
+    except OSError as error:
+        cause = os.strerror(error.errno or 0)
+        fail(f"cannot listen on {host}:{port}: {cause}; choose another --port or stop what runs there")
     except ValueError as error:
         fail(str(error))
 

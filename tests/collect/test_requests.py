@@ -181,6 +181,7 @@ async def test_a_browser_may_ask_first(client: Client, path: str) -> None:
     headers = {"origin": "https://shop.example", "access-control-request-headers": "authorization, x-other"}
     answer = await client.send("OPTIONS", path, headers)
     assert (answer.status, answer.body) == (204, b"")
+    assert "content-length" not in answer.headers
     assert answer.headers["access-control-allow-origin"] == "https://shop.example"
     assert "POST" in answer.headers["access-control-allow-methods"]
     assert answer.headers["access-control-allow-headers"] == "authorization, x-other"
@@ -266,6 +267,12 @@ async def test_the_time_to_wait_is_never_too_short() -> None:
 async def test_events_come_by_post(client: Client, method: str) -> None:
     answer = await client.send(method, "/v1/track", {"authorization": "Bearer shop-key"})
     assert (answer.status, answer.error[0]) == (405, "method_not_allowed")
+    assert answer.headers["allow"] == "OPTIONS, POST"
+
+
+async def test_health_is_asked_for_by_get(client: Client) -> None:
+    answer = await client.send("POST", "/healthz", {})
+    assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v1/", "/v1/tracks", "/v2/track", "/v1/track/", "/" + "x" * 9000])

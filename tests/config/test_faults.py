@@ -116,7 +116,9 @@ def test_consent_needs_a_basis(faults: Faults) -> None:
 def test_keys_and_write_keys_are_unique(faults: Faults) -> None:
     found = faults(
         """
-    sources: [{key: web, write_key: k1}, {key: web, write_key: ${KEY}}]
+    sources:
+      - {key: web, write_key: k1, signing_secret: 8-or-more}
+      - {key: web, write_key: ${KEY}, signing_secret: 8-or-more}
     integrations:
       - {key: cards, vendor: postcard, settings: {account: "1"}}
       - {key: cards, vendor: postcard, settings: {account: "2"}}
@@ -125,7 +127,13 @@ def test_keys_and_write_keys_are_unique(faults: Faults) -> None:
     )
     assert found["sources[1].key"].remedy == "sources[0] has it already: choose another"
     assert found["sources[1].write_key"].message == "two sources can't have the same write key"
+    assert found["sources[1].signing_secret"].message == "two sources can't have the same signing secret"
     assert "integrations[1].key" in found
+
+
+def test_what_goes_together_is_said_with_its_remedy(faults: Faults) -> None:
+    found = faults("sources: [{key: web, write_key: k1, require_signature: true}]")
+    assert found["sources[0]"].remedy == "give a signing_secret"
 
 
 def test_an_unknown_source_is_named_with_those_there_are(faults: Faults) -> None:

@@ -11,7 +11,7 @@ from tests.deliver.toys import ok, says
 from tests.deliver.world import Call, Result, World, event, toy
 
 from firsthand.deliver import recorder
-from firsthand.deliver.poison import DEATHS_BEFORE_CARE, RUN, SUSPECT, Suspect, start_of_run, suspects
+from firsthand.deliver.poison import SUSPECT, Suspect, end_of_run, start_of_run
 
 
 class Gate:
@@ -201,20 +201,43 @@ async def test_a_stop_while_the_ledger_is_full_loses_nothing(world: World) -> No
 # -- poison ------------------------------------------------------------------------------------------------------------
 
 
+LONG = 60_000
+"""Milliseconds: more than a short life."""
+
+
+def deaths(world: World, lives: list[tuple[dict[str, dict[int, int]], int]]) -> list[int]:
+    """The count after each of several lives: where its lanes stood, when it started (ms)."""
+    return [start_of_run(world.ledger, cursors, at).deaths for cursors, at in lives]
+
+
 async def test_deaths_on_the_same_place_are_counted(world: World) -> None:
     await world.start(toy())
-    cursors = {"toy": {0: 7}}
-    assert [start_of_run(world.ledger, cursors).deaths for _ in range(5)] == [0, 1, 2, 3, 4]
-    assert start_of_run(world.ledger, {"toy": {0: 8}}).deaths == 0
+    assert deaths(world, [({"toy": {0: 7}}, n * LONG) for n in range(5)]) == [0, 1, 2, 3, 4]
+    assert start_of_run(world.ledger, {"toy": {0: 8}}, 5 * LONG).deaths == 0
+
+
+async def test_early_deaths_are_counted_however_far_the_lanes_get(world: World) -> None:
+    await world.start(toy())
+    assert deaths(world, [({"toy": {0: n}}, n * 1000) for n in range(5)]) == [0, 1, 2, 3, 4]
+    assert start_of_run(world.ledger, {"toy": {0: 8}}, LONG).deaths == 0
 
 
 async def test_a_clean_end_is_no_death(world: World) -> None:
     await world.start(toy())
-    cursors = {"toy": {0: 7}}
-    run = start_of_run(world.ledger, cursors)
-    run.clean = True
-    world.ledger.set_run_value(RUN, msgspec.json.encode(run).decode())
-    assert start_of_run(world.ledger, cursors).deaths == 0
+    end_of_run(world.ledger, start_of_run(world.ledger, {"toy": {0: 7}}, 0))
+    assert start_of_run(world.ledger, {"toy": {0: 7}}, 10).deaths == 0
+
+
+async def test_an_event_is_the_killer_when_two_careful_processes_died_on_it(world: World) -> None:
+    await world.start(toy())
+    seen = []
+    for life, at_work in enumerate([1, 2, 3, 4, 5, 5, 5]):
+        run = start_of_run(world.ledger, {"toy": {0: 7}}, life)
+        seen.append((run.careful, run.killer))
+        world.ledger.set_run_value(SUSPECT, msgspec.json.encode(Suspect("toy", 0, at_work, 0)).decode())
+    killer = Suspect("toy", 0, 5, 0)
+    # Careful from the fourth life on, in which 4 was at work; the fifth and the sixth died on 5.
+    assert seen == [(False, None)] * 3 + [(True, None)] * 3 + [(False, killer)]
 
 
 async def test_a_careful_lane_works_on_one_event_at_a_time_and_says_which(world: World) -> None:
@@ -223,7 +246,7 @@ async def test_a_careful_lane_works_on_one_event_at_a_time_and_says_which(world:
     await world.collect(*(event(f"m{n}") for n in range(10)))
     await world.settle()
     assert world.sent() == ["m0"]
-    assert suspects(world.ledger, careful=True) == [Suspect("toy", 0, 1, 0)]
+    assert msgspec.json.decode(world.ledger.run_value(SUSPECT) or "", type=Suspect) == Suspect("toy", 0, 1, 0)
     gate.let()
     await world.settle()
     assert world.sent() == [f"m{n}" for n in range(10)]
@@ -240,19 +263,16 @@ async def test_the_event_that_killed_is_set_aside_and_the_others_go_on(world: Wo
         return ok()
 
     world.answer = deadly
-    lives, deaths = 0, 0
-    while deaths < DEATHS_BEFORE_CARE + 1:
+    for _ in range(10):
         await world.settle()
         await world.crash()
         await world.start()
         cursors = {lane.integration: world.reader.cursors(lane.id) for lane in world.reader.lanes()}
-        deaths = start_of_run(world.ledger, cursors).deaths
-        careful = deaths >= DEATHS_BEFORE_CARE
-        found = suspects(world.ledger, careful)
+        run = start_of_run(world.ledger, cursors, world.clock.now_ms())
         await world.crash()
-        await world.start(toy(), window=1 if careful else 1024, careful=careful, suspects=found)
-        lives += 1
-        assert lives < 10
+        await world.start(toy(), window=1 if run.careful else 1024, careful=run.careful, poison=run.killer)
+        if run.killer is not None:
+            break
     await world.settle()
     assert world.state("m4") == ("dead", "poison")
     counts = await world.counts()
@@ -265,19 +285,8 @@ async def test_a_retry_that_killed_is_set_aside_too(world: World) -> None:
     await world.collect(event("m1"))
     await world.settle()
     await world.crash()
-    world.ledger = type(world.ledger)(world.folder)
-    world.ledger.set_run_value(SUSPECT, '{"integration": "toy", "shard": 0, "position": 1, "generation": 0}')
-    found = suspects(world.ledger, careful=True)
-    world.ledger.close()
-    await world.start(toy(), suspects=found)
+    await world.start(toy(), poison=Suspect("toy", 0, 1, 0))
     await world.advance(60)
     assert world.state("m1") == ("dead", "poison")
     assert len(world.calls) == 1
     assert (await world.counts()).balanced
-
-
-async def test_a_suspect_is_only_believed_where_care_was_taken(world: World) -> None:
-    await world.start(toy())
-    world.ledger.set_run_value(SUSPECT, '{"integration": "toy", "shard": 0, "position": 1, "generation": 0}')
-    assert suspects(world.ledger, careful=False) == []
-    assert suspects(world.ledger, careful=True) == []  # it is told once

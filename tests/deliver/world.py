@@ -175,7 +175,7 @@ class World:
         await self.writer.append(records)
 
     async def start(
-        self, *integrations: Integration, window: int = WINDOW, suspects: Sequence[Suspect] = (), careful: bool = False
+        self, *integrations: Integration, window: int = WINDOW, poison: Suspect | None = None, careful: bool = False
     ) -> None:
         """The process starts, with new objects over the same files."""
         self.ledger = SqliteLedger(self.folder)
@@ -197,7 +197,7 @@ class World:
                 emulator_url="http://127.0.0.1:9090",
                 transport=self.wires[live.integration.key],
                 window=window,
-                suspects=suspects,
+                poison=poison,
                 care=Care(self.ledger) if careful else None,
             )
             for live in lives

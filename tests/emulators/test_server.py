@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from typer.testing import CliRunner
 
+from firsthand.cli import app
 from firsthand.emulators.server import create_app, serving
 
 REGIONAL = "/criteo-s2s/eu/m/event?version=s2s_v0"
@@ -154,3 +156,11 @@ def test_stopping_does_not_wait_for_slow_answers(envelope):
             started = time.monotonic()
         assert time.monotonic() - started < 5
         assert isinstance(waiting.exception(), (http.client.RemoteDisconnected, ConnectionError))
+
+
+def test_a_port_that_is_taken_is_said_in_a_line():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = CliRunner().invoke(app, ["emulate", "--port", str(port)])
+    assert result.exit_code == 1
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another --port" in result.output

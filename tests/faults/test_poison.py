@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.checker import check
-from tests.gateway import Emulator, Gateway, Json, Sender, config, page, shopping
+from tests.gateway import Emulator, Gateway, Json, Sender, config, order, page, shopping, until
 
 MODULE = """
 import dataclasses, os, signal
@@ -57,3 +57,17 @@ def test_in_the_log(tmp_path: Path, vendor: Emulator, package: str):
         assert "died" in set_aside["reason"]["message"]
         found = check(gateway, sender, vendor, duplicates=10 * (32 + 256))
         assert found.lanes["toy"].states == {"delivered": 400, "dead: poison": 1}
+
+
+def test_among_retries_while_others_come_and_go(tmp_path: Path, vendor: Emulator, package: str):
+    """It kills at its second attempt, when the lane has long gone on."""
+    with Gateway(tmp_path, config(toy()), vendor, PYTHONPATH=package) as gateway:
+        vendor.fault("status_500", count=1)
+        gateway.send(order("poison-judge"))
+        until("it is to be tried again", lambda: gateway.counts("toy")["retrying"])
+        with Sender(gateway, shopping(1_000_000), threads=1, batch=1) as sender:
+            until("it is set aside", lambda: gateway.counts("toy")["reasons"].get("poison"), seconds=90)
+            sender.enough()
+        gateway.settle()
+        found = check(gateway, sender.acknowledged | {"poison-judge"}, vendor, duplicates=10_000)
+        assert found.lanes["toy"].states["dead: poison"] == 1

@@ -144,12 +144,9 @@ class Collector:
         origin = headers.get(b"origin")
         if origin is not None and (self._open or origin.decode("latin-1") in self._origins):
             extra = [*extra, (b"access-control-allow-origin", origin), (b"vary", b"Origin")]
-        start = {
-            "type": "http.response.start",
-            "status": status,
-            "headers": [(b"content-length", b"%d" % len(body)), *extra],
-        }
-        await send(start)
+        if status != 204:
+            extra = [(b"content-length", b"%d" % len(body)), *extra]
+        await send({"type": "http.response.start", "status": status, "headers": extra})
         await send({"type": "http.response.body", "body": body})
 
     async def _route(self, scope: Scope, headers: Headers, incoming: Body) -> Answer:
@@ -160,7 +157,7 @@ class Collector:
         if method == "OPTIONS":
             return 204, b"", _preflight(headers)
         if method != "POST":
-            raise Fault(405, "method_not_allowed", f"{path} takes POST")
+            raise Fault(405, "method_not_allowed", f"{path} takes POST", allow="OPTIONS, POST")
         # A key in the headers is checked before the body is read, and a signature before the body is looked into.
         source = self._source_of(headers)
         sent = await incoming.read()
@@ -174,7 +171,9 @@ class Collector:
 
     async def _get(self, scope: Scope, headers: Headers) -> Answer:
         path, method = scope["path"], scope["method"]
-        if path in HEALTH and method in ("GET", "HEAD"):
+        if path in HEALTH:
+            if method not in ("GET", "HEAD"):
+                raise Fault(405, "method_not_allowed", f"{path} takes GET", allow="GET, HEAD")
             if path == "/readyz" and self._log.full:
                 raise LogUnavailable("the event log takes no events", retry_after=5)
             return 200, b'{"status":"ok"}', [JSON]
@@ -182,7 +181,7 @@ class Collector:
         if type is None:
             raise Fault(404, "not_found", f"there is no {path[:80]} here; events go to /v1/track, /v1/batch, …")
         if method != "GET":
-            raise Fault(405, "method_not_allowed", f"{path} takes GET")
+            raise Fault(405, "method_not_allowed", f"{path} takes GET", allow="GET")
         body = pixel.read(scope["query_string"])
         await self._single(None, type, Request(pixel.with_origin(headers), _connection(scope, headers), body))
         return 200, pixel.GIF, pixel.HEADERS
@@ -305,6 +304,8 @@ def _refusal(path: str, error: Exception) -> Answer:
         log.error("collector failed", path=path, error=type(error).__name__, exc_info=error)
         fault = Fault(500, "internal_error", "an error of ours: nothing was kept, send it again")
     headers = [(b"retry-after", b"%d" % fault.retry_after)] if fault.retry_after else []
+    if fault.allow:
+        headers.append((b"allow", fault.allow.encode()))
     if path.startswith("/v1/pixel/"):
         return fault.status, pixel.GIF, [*pixel.HEADERS, pixel.error_header(fault), *headers]
     if fault.status in (401, 413):

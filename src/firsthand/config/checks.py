@@ -21,6 +21,7 @@ def check_keys(document: Document) -> None:
     sources = list(_entries(document, "sources"))
     _check_unique(document, sources, "key", "two sources can't have the same key")
     _check_unique(document, sources, "write_key", "two sources can't have the same write key")
+    _check_unique(document, sources, "signing_secret", "two sources can't have the same signing secret")
     integrations = list(_entries(document, "integrations"))
     _check_unique(document, integrations, "key", "two integrations can't have the same key")
     known = {key for _, source in sources if isinstance(key := source.get("key"), str)}

@@ -63,7 +63,10 @@ def _struct(document: Document, struct: type[msgspec.Struct], value: Any, path: 
         return UNSET
     try:
         return struct(**arguments)
-    except (ValueError, TypeError) as error:  # raised by its __post_init__
+    except Unreadable as unreadable:  # raised by its __post_init__
+        document.fault(path, unreadable.message, unreadable.remedy)
+        return UNSET
+    except (ValueError, TypeError) as error:  # that of a vendor's settings
         document.fault(path, str(error), "see the vendor's documentation for what goes together")
         return UNSET
 

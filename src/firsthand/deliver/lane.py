@@ -19,6 +19,7 @@ from firsthand.deliver.attempt import Attempts, Item
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.openset import OpenSet
+from firsthand.deliver.poison import Suspect
 from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.tail import UNREADABLE, Entry, Tail
 from firsthand.deliver.window import Window
@@ -53,8 +54,7 @@ class Slot:
 class Lane:
     """Runs until `drain`.
 
-    `home_urls` are the home pages of each source it reads; `poison` are events (shard, position, generation) that
-    killed the process before.
+    `home_urls` are the home pages of each source it reads; `poison` is an event that killed the process before.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Lane:
         breaker: Breaker,
         clock: Clock,
         window: int = WINDOW,
-        poison: frozenset[tuple[int, Position, int]] = frozenset(),
+        poison: Suspect | None = None,
     ) -> None:
         self.id = state.id
         self.key = integration.key
@@ -243,8 +243,8 @@ class Lane:
 
     def _is_poison(self, item: Item) -> bool:
         """Settles an event that killed the process again and again."""
-        delivery = item.delivery
-        if (delivery.shard, delivery.position, delivery.generation) not in self._poison:
+        delivery, poison = item.delivery, self._poison
+        if poison is None or poison != Suspect(self.key, delivery.shard, delivery.position, delivery.generation):
             return False
         message = "the process died each time this event was worked on; it is set aside so that the others go on"
         self.attempts.dead(item, Reason("poison", None, message))

@@ -1,8 +1,9 @@
 """An event that kills the process must not do so for ever.
 
-Each process notes where its lanes stand. When one dies three times in a row without some lane that has work getting
-any further, the next one is careful: one event at a time, each written down before it is worked on. If it dies again,
-the event that was written down is the killer: it is set aside (`poison`), and the process runs at full speed again.
+Each process notes when it started and where its lanes stand. When one dies three times in a row, each time soon after
+its start or without some lane that has work getting any further, the next one is careful: one event at a time, each
+written down before it is worked on. The event that two careful processes in a row died on is the killer: it is set
+aside (`poison`), and the process runs at full speed again.
 """
 
 import asyncio
@@ -19,20 +20,14 @@ from firsthand.ledger.sqlite import SqliteLedger
 log = structlog.get_logger()
 
 DEATHS_BEFORE_CARE = 3
+SHORT_LIFE_MS = 6_000
+"""From start to start. A retry that kills is due at each start, however far its lane gets meanwhile."""
 CAREFUL_SECONDS = 60.0
 """Care is slow. A process that nothing has killed for so long starts anew without it."""
 SUSPECT = "suspect"
 RUN = "run"
 
 Cursors = dict[int, Position]
-
-
-class Run(msgspec.Struct):
-    """What a process leaves behind for the next one: where its lanes stood, and whether it ended well."""
-
-    cursors: dict[str, Cursors]
-    clean: bool = False
-    deaths: int = 0
 
 
 class Suspect(msgspec.Struct):
@@ -44,29 +39,56 @@ class Suspect(msgspec.Struct):
     generation: int
 
 
-def start_of_run(ledger: SqliteLedger, working: Mapping[str, Cursors]) -> Run:
-    """Counts how often in a row the process died while a lane got no further. `working` are the lanes with work."""
-    left = ledger.run_value(RUN)
+class Run(msgspec.Struct):
+    """What a process leaves behind for the next one: where its lanes stood, and whether it ended well.
+
+    `suspect` is the event that the process before it was careful with and died on; `killer` is one that two did.
+    """
+
+    cursors: dict[str, Cursors]
+    started_ms: int
+    clean: bool = False
+    deaths: int = 0
+    suspect: Suspect | None = None
+    killer: Suspect | None = None
+
+    @property
+    def careful(self) -> bool:
+        return self.deaths >= DEATHS_BEFORE_CARE
+
+
+def start_of_run(ledger: SqliteLedger, working: Mapping[str, Cursors], now_ms: int) -> Run:
+    """Counts how often in a row the process died early or while a lane got no further, and finds what it died on.
+
+    `working` are the cursors of the lanes that have work.
+    """
+    left, note = ledger.run_value(RUN), ledger.run_value(SUSPECT)
     before = msgspec.json.decode(left, type=Run) if left else None
-    run = Run(dict(working))
+    run = Run(dict(working), now_ms)
     if before is not None and not before.clean:
         stuck = any(before.cursors.get(key) == cursors for key, cursors in working.items())
-        run.deaths = before.deaths + 1 if stuck else 0
+        short = now_ms - before.started_ms < SHORT_LIFE_MS
+        run.deaths = before.deaths + 1 if stuck or short else 0
+        if before.careful and note:
+            suspect = msgspec.json.decode(note, type=Suspect)
+            if suspect == before.suspect:
+                run.deaths, run.killer = 0, suspect
+                log.error(
+                    "an event is set aside: the process died on it",
+                    integration=suspect.integration,
+                    position=suspect.position,
+                )
+            else:
+                run.suspect = suspect
+    ledger.set_run_value(SUSPECT, "")
     ledger.set_run_value(RUN, msgspec.json.encode(run).decode())
     return run
 
 
-def suspects(ledger: SqliteLedger, careful: bool) -> list[Suspect]:
-    """The event that was being worked on alone when the process died, if it was that careful already."""
-    note = ledger.run_value(SUSPECT)
-    if not note:
-        return []
-    ledger.set_run_value(SUSPECT, "")
-    if not careful:
-        return []
-    found = msgspec.json.decode(note, type=Suspect)
-    log.error("an event is set aside: the process died on it", integration=found.integration, position=found.position)
-    return [found]
+def end_of_run(ledger: SqliteLedger, run: Run) -> None:
+    """It ended well."""
+    run.clean = True
+    ledger.set_run_value(RUN, msgspec.json.encode(run).decode())
 
 
 class Care:

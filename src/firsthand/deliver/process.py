@@ -22,7 +22,7 @@ from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.http import HttpTransport, Transport
 from firsthand.deliver.lane import WINDOW, Lane
-from firsthand.deliver.poison import CAREFUL_SECONDS, DEATHS_BEFORE_CARE, RUN, Care, Suspect, start_of_run, suspects
+from firsthand.deliver.poison import CAREFUL_SECONDS, Care, Suspect, end_of_run, start_of_run
 from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.redirects import Sender
 from firsthand.deliver.tail import Tail
@@ -56,7 +56,7 @@ def make_lane(
     emulator_url: str,
     transport: Transport | None = None,
     window: int = WINDOW,
-    suspects: Sequence[Suspect] = (),
+    poison: Suspect | None = None,
     care: Care | None = None,
 ) -> Lane:
     """A lane for one integration; `others` are all integrations, to know whose vendor ids a source carries."""
@@ -99,7 +99,7 @@ def make_lane(
         breaker=breaker,
         clock=clock,
         window=window,
-        poison=frozenset((s.shard, s.position, s.generation) for s in suspects if s.integration == integration.key),
+        poison=poison if poison and poison.integration == integration.key else None,
     )
 
 
@@ -131,13 +131,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
     version = state.version()
     integrations, sources, process = state.integrations(), state.sources(), state.process()
     reader = LedgerReader(directory)
-    this_run = start_of_run(ledger, _working(reader, log_reader))
-    found = suspects(ledger, this_run.deaths > DEATHS_BEFORE_CARE)
-    careful = this_run.deaths >= DEATHS_BEFORE_CARE and not found
-    if found:
-        this_run.deaths = 0
-        ledger.set_run_value(RUN, msgspec.json.encode(this_run).decode())
-    care = Care(ledger) if careful else None
+    this_run = start_of_run(ledger, _working(reader, log_reader), clock.now_ms())
+    care = Care(ledger) if this_run.careful else None
     lanes = {
         live.integration.key: make_lane(
             live,
@@ -149,8 +144,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
             recorder=recorder,
             clock=clock,
             emulator_url=settings.emulator_url,
-            window=1 if careful else WINDOW,
-            suspects=found,
+            window=1 if care else WINDOW,
+            poison=this_run.killer,
             care=care,
         )
         for live in integrations
@@ -158,7 +153,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
     for lane in lanes.values():
         lane.start()
     ledger.set_run_value(LIVE, msgspec.json.encode(sorted(lanes)).decode())
-    log.info("delivering", integrations=sorted(lanes), careful=careful)
+    log.info("delivering", integrations=sorted(lanes), careful=this_run.careful)
     jobs = [
         asyncio.create_task(recorder.run()),
         asyncio.create_task(_replays(state, lanes, directory, log_reader, clock)),
@@ -168,7 +163,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
     stopping = asyncio.create_task(stop.wait())
     changing = asyncio.create_task(_until_changed(state, version, _set_up(integrations, sources, process)))
     # Care is slow and comes to an end; the process then starts anew.
-    cared = [asyncio.create_task(asyncio.sleep(CAREFUL_SECONDS))] if careful else []
+    cared = [asyncio.create_task(asyncio.sleep(CAREFUL_SECONDS))] if care else []
     done, _ = await asyncio.wait([stopping, changing, *cared, *jobs], return_when=asyncio.FIRST_COMPLETED)
     for task in done:
         if task is not stopping and task.exception() is not None:
@@ -184,9 +179,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(2):
             await recorder.flush()
-    this_run.clean = True
     with contextlib.suppress(LedgerUnavailable, apsw.Error):
-        ledger.set_run_value(RUN, msgspec.json.encode(this_run).decode())
+        end_of_run(ledger, this_run)
     reader.close()
     ledger.close()
     log_reader.close()

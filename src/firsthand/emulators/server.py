@@ -145,12 +145,15 @@ def create_server(app: Emulators, port: int = 0, host: str = "127.0.0.1") -> uvi
 
 
 def run(port: int, host: str = "127.0.0.1", faults: dict[str, object] | None = None) -> None:
-    """Runs the emulators until interrupted. `faults` is what `Emulators.inject` takes."""
+    """Runs the emulators until interrupted. `faults` is what `Emulators.inject` takes.
+
+    Raises ValueError for faults that are none, and OSError where the address cannot be listened on.
+    """
     app = create_app()
     if faults:
         app.inject(faults)
-    with suppress(KeyboardInterrupt):
-        create_server(app, port, host).run()
+    with socket.create_server((host, port), backlog=4096) as listener, suppress(KeyboardInterrupt):
+        create_server(app, port, host).run(sockets=[listener])
 
 
 @contextmanager
