@@ -3,19 +3,16 @@
 import random
 import re
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-from pyreqwest.client import ClientBuilder
-from pyreqwest.exceptions import PyreqwestError, RequestError
 
-from firsthand.deliver.http import explain
+from firsthand.deliver.http import HttpTransport
 from firsthand.importing.faults import BadRow, ImportFailed
+from firsthand.ledger.records import Failure
 
-TIMEOUT = timedelta(seconds=60)
-CONNECT_TIMEOUT = timedelta(seconds=10)
+TIMEOUT = 60.0
 LONGEST_PAUSE = 30.0
 LONGEST_ASKED = 600.0
 _ITEM = re.compile(r"\$\.batch\[\d+\]\.?")
@@ -72,48 +69,36 @@ class Collector:
     def __init__(self, url: str, write_key: str, connections: int) -> None:
         self.url = url.rstrip("/")
         self._headers = {"authorization": f"Bearer {write_key}", "content-type": "application/json"}
-        self._client = (
-            ClientBuilder()
-            .follow_redirects(False)
-            .no_proxy()
-            .timeout(TIMEOUT)
-            .connect_timeout(CONNECT_TIMEOUT)
-            .max_connections(connections)
-            .user_agent("firsthand-import")
-            .build()
-        )
+        self._transport = HttpTransport(timeout=TIMEOUT, connections=connections, agent="firsthand-import")
 
     async def close(self) -> None:
-        await self._client.close()
+        await self._transport.close()
 
     async def send(self, events: Sequence[bytes]) -> Taken | Whole | Later:
         """Raises ImportFailed where the same request would never be taken."""
         body = b'{"batch":[' + b",".join(events) + b"]}"
-        try:
-            request = self._client.post(f"{self.url}/v1/batch").headers(self._headers).body_bytes(body).build()
-            response = await request.send()
-            status, text = response.status, bytes(await response.bytes())
-            retry_after = response.get_header("retry-after")
-            location = response.get_header("location")
-        except RequestError as error:
-            return Later(f"{self.url} does not answer ({explain(error).message})")
-        except (PyreqwestError, ValueError) as error:
-            raise ImportFailed(f"{self.url} can't be asked: {error}") from None
-        answer = _read(text)
+        said = await self._transport.send("POST", f"{self.url}/v1/batch", self._headers, body)
+        if isinstance(said, Failure):
+            if said.cause == "other":
+                raise ImportFailed(f"{self.url} can't be asked: {said.message}")
+            return Later(f"{self.url} does not answer ({said.message})")
+        status, headers = said.status, said.headers
+        answer = _read(said.body)
         if status == 200 or (status == 400 and answer.rejected):
             if answer.accepted is None:
                 raise ImportFailed(f"{self.url} answers, but not as a collector of Firsthand does")
             return Taken(answer.accepted, answer.rejected)
         code, message = (answer.error.code, answer.error.message) if answer.error else (None, "")
-        said = f"HTTP {status}" + (f": {message}" if message else "")
+        text = f"HTTP {status}" + (f": {message}" if message else "")
         if status == 400 and code:
             return Whole(code, message)
         if status == 413:
-            return Whole(code, f"the way to {self.url} takes no request so large ({said})")
+            return Whole(code, f"the way to {self.url} takes no request so large ({text})")
         if status in (408, 425, 429) or status >= 500:
-            seconds = float(retry_after) if retry_after and retry_after.isdigit() else None
-            return Later(f"the collector says {said}", seconds)
-        raise ImportFailed(_explain(self.url, status, said, location))
+            retry_after = headers.get("retry-after", "")
+            seconds = float(retry_after) if retry_after.isdigit() else None
+            return Later(f"the collector says {text}", seconds)
+        raise ImportFailed(_explain(self.url, status, text, headers.get("location")))
 
 
 def _read(text: bytes) -> _Answer:
