@@ -18,6 +18,10 @@ import uvloop
 AGENT = "Mozilla/5.0 (iPhone; CPU iPhone OS 17_0 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko)"
 
 
+UNSENT = b"sent_%013d" % 0
+"""Where each request says at what millisecond it was sent."""
+
+
 def event(number: int, visitor: int) -> dict[str, object]:
     """An order of two lines with an e-mail address: the dearest event there is."""
     return {
@@ -35,7 +39,7 @@ def event(number: int, visitor: int) -> dict[str, object]:
             "library": {"name": "bench", "version": "1"},
         },
         "properties": {
-            "order_id": f"ORD-{number}",
+            "order_id": f"ORD-{number}-{UNSENT.decode()}",
             "total": 129.99,
             "currency": "GBP",
             "products": [
@@ -57,6 +61,10 @@ def requests(events: int, batch: int) -> list[bytes]:
         head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YmVuY2g6\r\n"
         made.append(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
     return made
+
+
+def stamped(request: bytes) -> bytes:
+    return request.replace(UNSENT, b"sent_%013d" % (time.time() * 1000))
 
 
 class Client(asyncio.Protocol):
@@ -109,11 +117,11 @@ class Feed:
             if wait > 0.0005:
                 asyncio.get_running_loop().call_later(wait, self.send_late, client, self.made.pop())
                 return None
-        return self.made.pop()
+        return stamped(self.made.pop())
 
     def send_late(self, client: Client, request: bytes) -> None:
         client.started = time.perf_counter()
-        client.transport.write(request)
+        client.transport.write(stamped(request))
 
     def answered(self, ms: float, ok: bool) -> None:
         self.latencies.append(ms)
