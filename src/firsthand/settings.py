@@ -22,6 +22,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`FIRSTHAND_EVENT_LOG`"""
     database: str = "sqlite:"
     """`FIRSTHAND_DATABASE`: state and ledger."""
+    secret_key: str | None = None
+    """What signs and encrypts what browsers are given to keep (`FIRSTHAND_SECRET_KEY`). None: one is made in `data`."""
     public_url: str | None = None
     """The address under which pages reach the collector, without a slash at the end (`FIRSTHAND_PUBLIC_URL`)."""
     # The collector is the public side: pages and servers elsewhere must reach it, and in a container 127.0.0.1
@@ -62,6 +64,12 @@ def _port(text: str) -> int:
     raise Unreadable(f'"{text}" is not a port', "give a number from 0 to 65535")
 
 
+def _secret_key(text: str) -> str:
+    if len(text) >= 32:
+        return text
+    raise Unreadable("the secret key is too short", "use at least 32 characters, such as from `openssl rand -hex 32`")
+
+
 def _store(scale_out: str) -> Callable[[str], str]:
     def read(text: str) -> str:
         if text == "sqlite:":
@@ -82,6 +90,7 @@ _READ: dict[str, Callable[[str], Any]] = {
     "data": Path,
     "event_log": _store("kafka://"),
     "database": _store("postgresql://"),
+    "secret_key": _secret_key,
     "public_url": _base_url(page_url),
     "collect_host": str,
     "collect_port": _port,

@@ -1,5 +1,6 @@
 """The shape of `firsthand.yaml`, as types. What a field means to the user stands in `example.yaml` and the docs."""
 
+import re
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -32,6 +33,15 @@ def _signing_secret(value: str) -> str:
 
 SigningSecret = Annotated[str, Read(_signing_secret), Masked()]
 
+
+def _cookie_name(value: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,64}", value):
+        return value
+    raise Unreadable(f"{value!r} can't be a cookie's name", "use letters, digits, _ and -")
+
+
+CookieName = Annotated[str, Read(_cookie_name)]
+
 Rate = Annotated[float, Meta(gt=0)]
 """Per second."""
 
@@ -40,6 +50,31 @@ MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
 
 class _Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     pass
+
+
+class Cookies(_Part, frozen=True):
+    """The first-party cookies that the collector sets for a source's pages."""
+
+    requires: Literal["consent", "none"] = "consent"
+    """`consent`: no cookie before the visitor has agreed to be recognised; `none`: always."""
+    anonymous_id: CookieName = "fh_aid"
+    session: CookieName = "fh_sid"
+    max_age: Annotated[Duration, Meta(gt=0, le=400 * DAY)] = 400 * DAY
+    """Of the anonymous id; browsers keep none for longer than 400 days."""
+    session_max_age: Annotated[Duration, Meta(gt=0, le=DAY)] = 20 * MINUTE
+    """After the last event."""
+
+
+class Cmp(_Part, frozen=True):
+    """How the answers of the site's consent tool are read into categories."""
+
+    categories: dict[str, Annotated[tuple[str, ...], Meta(min_length=1)]] = {}
+    """Canonical category → the tool's own codes, such as `marketing: [C0004]`. What is not listed follows the tool's
+    usual codes."""
+    combine: Literal["all", "any"] = "all"
+    """Whether a category with several codes needs all of them granted."""
+    cookie: str | None = None
+    """The cookie of a tool that is not known by name: JSON `{"marketing": true}`, or a list of the granted codes."""
 
 
 class Source(_Part, frozen=True):
@@ -58,6 +93,10 @@ class Source(_Part, frozen=True):
     """What a back end signs its requests with."""
     require_signature: bool = False
     """Take signed requests only, at every endpoint: a source for back ends."""
+    cookies: Cookies = Cookies()
+    cmp: Cmp = Cmp()
+    bots: Literal["filter", "mark", "ignore"] = "filter"
+    """What is done with events of known robots: `filter` sends them to no vendor, `mark` only says so."""
 
     def __post_init__(self) -> None:
         if not self.name:

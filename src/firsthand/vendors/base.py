@@ -20,9 +20,15 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What is known of the visitor beyond the event: vendor ids by flat name (`criteo_gum_id`)."""
+    """What is known of the visitor beyond the event itself.
+
+    `vendor_ids` are by flat name (`criteo_gum_id`). `email` and `user_id` are the newest ones that the visitor gave;
+    what the event itself says wins over them.
+    """
 
     vendor_ids: dict[str, str] = {}
+    email: str | None = None
+    user_id: str | None = None
 
 
 class Input(msgspec.Struct, frozen=True):
@@ -84,6 +90,45 @@ ACCEPTED = Verdict("accepted", "accepted")
 UNVERIFIABLE = Verdict("accepted", "unverifiable")
 
 
+class Cookie(msgspec.Struct, frozen=True, kw_only=True):
+    """A first-party cookie that a vendor's events need; the collector sets it, and reads it into `context.ids`."""
+
+    name: str
+    id: str
+    """The name under `context.ids`, such as `raptor_coid`."""
+    max_age: float
+    """Seconds."""
+    make: Literal["uuid", "query", "email"]
+    """Where its value comes from: a new UUID v4 when there is none; the parameter `query` of the landing page's URL,
+    which wins over an older value; the visitor's e-mail address, which is encrypted in the cookie."""
+    query: str = ""
+    renew: bool = True
+    """Set again with each tracking, so that `max_age` counts from the last one."""
+
+
+class Sync(msgspec.Struct, frozen=True, kw_only=True):
+    """How a page learns the vendor's id of the visitor, which only the vendor's own cookie knows.
+
+    `url` is the vendor's address with `{callback}` (a script that calls it back with an object) and `redirect_url`
+    the same with `{return}` (a redirect that brings the id back in place of `@USERID@`). Both are whole but for
+    that; the consent parameters are added by `consent`.
+    """
+
+    name: str
+    """In the collector's addresses: `/v1/sync/{name}`."""
+    id: str
+    """The name under `context.ids`, with the caller: `criteo_gum_id@123`."""
+    caller: str
+    url: str
+    redirect_url: str
+    cookie: str | None = None
+    """A first-party cookie that may hold the id already."""
+    max_age: float = 3 * 86400.0
+    """Seconds until an id is asked for again."""
+    retry_age: float = 86400.0
+    """Seconds until it is asked for again where the vendor knew none."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Vendor(Generic[S]):
     """A kind of integration, as the catalogue shows it and delivery runs it."""
@@ -118,6 +163,10 @@ class Vendor(Generic[S]):
     """The name under `context.ids` of the vendor's id for a visitor, such as `criteo_gum_id`."""
     id_caller: Callable[[S], str] | None = None
     """Whom that id belongs to when the vendor salts ids per caller, such as the mapping key."""
+    cookies: Callable[[S], tuple[Cookie, ...]] = field(default=lambda settings: ())
+    """First-party cookies that events from pages need."""
+    sync: Callable[[Setup[S], dict[str, Any]], Sync | None] = field(default=lambda setup, consent: None)
+    """How pages learn the vendor's id, given `context.consent`; None where there is no such way, or no consent."""
 
 
 AnyVendor = Vendor[Any]
