@@ -84,6 +84,18 @@ async def test_the_weakest_certainty_counts(world: World) -> None:
     assert (delivery.certainty, delivery.detail.warnings) == ("unverifiable", "old format")
 
 
+async def test_what_was_taken_in_an_earlier_try_is_no_surer_for_it(world: World) -> None:
+    world.answer = lambda call: says({"warning": "old format"}) if call.json["product"] == "a" else status(500)
+    await world.start(toy(vendor="lines"))
+    await world.collect(order("m1", "a", "b"))
+    await world.settle()
+    world.answer = lambda call: ok()
+    await world.advance(1)
+    assert products(world) == ["a", "b", "b"]
+    delivery = world.delivery("m1").delivery
+    assert (delivery.certainty, delivery.detail.warnings) == ("accepted_with_warnings", "old format")
+
+
 async def test_the_body_is_known_by_its_hash(world: World) -> None:
     await world.start(toy(vendor="lines"))
     await world.collect(order("m1", "a", "b"))

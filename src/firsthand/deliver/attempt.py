@@ -24,6 +24,8 @@ from firsthand.vendors.base import Answer, AnyVendor, Identity, Input, Request, 
 
 log = structlog.get_logger()
 
+CERTAINTIES = ("unverifiable", "accepted_with_warnings", "accepted")
+"""The least sure first. An event of several requests is as sure as the least sure of them."""
 RESTING = frozenset({429, 503})
 """Statuses whose `Retry-After` (429: even without one) rests the whole lane, not only the one delivery."""
 
@@ -293,6 +295,9 @@ class Attempts:
         by_kind: dict[str, list[Verdict]] = {}
         for _, verdict in given:
             by_kind.setdefault(verdict.kind, []).append(verdict)
+            if verdict.kind == "accepted":
+                detail.certainty = min(detail.certainty, verdict.certainty or "accepted", key=CERTAINTIES.index)
+                detail.warnings = verdict.message or detail.warnings
         if "ambiguous" in by_kind:
             detail.ambiguous += 1
         if "retry" in by_kind:
@@ -310,17 +315,8 @@ class Attempts:
         elif not detail.accepted:
             self.dead(item, Reason("mapping_error", None, "the vendor module made no request for this event"))
         else:
-            self._delivered(item, by_kind.get("accepted", []))
-
-    def _delivered(self, item: Item, accepted: list[Verdict]) -> None:
-        certainties = {verdict.certainty for verdict in accepted}
-        delivery = item.delivery
-        delivery.state, delivery.next_ms = "delivered", None
-        for certainty in ("unverifiable", "accepted_with_warnings", "accepted"):
-            if certainty in certainties or certainty == "accepted":
-                delivery.certainty = certainty
-                break
-        delivery.detail.warnings = next((v.message for v in accepted if v.message), None)
+            delivery = item.delivery
+            delivery.state, delivery.next_ms, delivery.certainty = "delivered", None, detail.certainty
 
     def _retry(self, item: Item, verdict: Verdict, wait: float, limit: int | None) -> None:
         delivery, detail, budget = item.delivery, item.delivery.detail, self._integration.delivery

@@ -61,6 +61,8 @@ class Detail(msgspec.Struct, omit_defaults=True):
     uncertain: int = 0
     ambiguous: int = 0
     accepted: list[int] = []
+    certainty: Literal["unverifiable", "accepted_with_warnings", "accepted"] = "accepted"
+    """The least sure of the answers to the requests that were accepted so far."""
     warnings: str | None = None
 
 
