@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from firsthand.commands import check, doctor, import_
+from firsthand.commands import check, consent, doctor, import_, visitor
 from firsthand.commands import plan as configuration
 from firsthand.settings import Settings
 
@@ -23,6 +23,9 @@ app = typer.Typer(
 )
 
 FAILED, USAGE = 1, 2
+# By name, so that `firsthand --help` need not load all that may raise them.
+KNOWN = frozenset({"ConfigError", "VendorError", "StateError", "BusyError", "DataInUse", "Unusable"})
+DAMAGE = frozenset({"NotADBError", "CorruptError"})
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
@@ -31,23 +34,19 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for program
 
 def main() -> None:
     """The entry point. Known errors end in one clear message and exit code 1, never in a traceback."""
-    from firsthand.config import ConfigError
-    from firsthand.replays import Unusable
-    from firsthand.supervise import DataInUse
-    from firsthand.vendors import VendorError
-
     try:
         app()
-    except (ConfigError, VendorError, FileNotFoundError, Unusable, DataInUse) as error:
-        fail(str(error))
     except FileExistsError as error:
         fail(f"{error.filename} is in the way: the data folder must be a folder")
-    except PermissionError as error:
-        fail(f"{error.filename}: {error.strerror}")
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError) as error:
+        fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except BrokenPipeError:  # the reader of our output (head, less) has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception as error:
-        if type(error).__name__ not in ("StateError", "BusyError"):
+        kinds = {kind.__name__ for kind in type(error).__mro__}
+        if kinds & DAMAGE:
+            fail(f"a file in the data folder is damaged ({error}): follow `Damaged files` in docs/delivery.md")
+        if not kinds & KNOWN:
             raise
         fail(str(error))
 
@@ -62,6 +61,22 @@ def settings_with(data: Path | None) -> Settings:
 
     settings = Settings.from_env()
     return msgspec.structs.replace(settings, data=data) if data else settings
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"firsthand {version('firsthand')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None: ...
 
 
 @app.command(epilog="Example: firsthand serve --config firsthand.yaml")
@@ -98,7 +113,8 @@ def serve(
             sample = Path("firsthand.example.yaml")
             if not sample.exists():
                 sample.write_text(example())
-            fail(f"there are no sources yet. Begin with the sample in {sample}: serve --config {sample}")
+            none = f"{config} names no sources" if config is not None else "there are no sources yet"
+            fail(f"{none}. Begin with the sample in {sample}: firsthand serve --config {sample}")
     if supervised or len(chosen) == 1:
         for role in chosen:
             supervise.run_role(role, settings)
@@ -162,6 +178,8 @@ def trace(
 
     settings = settings_with(data)
     log, ledger = SqliteLogReader(settings.data), LedgerReader(settings.data)
+    if source is not None and source not in log.sources():
+        fail(f"no source {source!r} has sent anything here; there are {', '.join(log.sources()) or 'none yet'}")
     found = find(message_id, [source] if source else log.sources(), log, ledger)
     if not found:
         fail(
@@ -174,7 +192,7 @@ def trace(
         )
         return
     for one in found:
-        show(one)
+        show(one, data=data)
 
 
 @app.command(epilog="Example: firsthand status --json | jq '.integrations[] | select(.balanced | not)'")
@@ -235,7 +253,10 @@ def replay(
 
 
 def print_replay(found: dict[str, Any]) -> None:
-    print(f"{found['matched']} deliveries would be sent again")
+    if not found["matched"]:
+        print(f"Nothing to replay: no delivery of {found['integration']} is meant by this")
+    else:
+        print(f"{found['matched']} deliver{'y' if found['matched'] == 1 else 'ies'} would be sent again")
     for what, count in found["by_reason"].items():
         print(f"  {count:>8}  {what}")
     if found["gone"]:
@@ -252,3 +273,5 @@ app.command(epilog="Example: firsthand export > firsthand.yaml")(configuration.e
 app.command(epilog="Example: firsthand check cases/ --config firsthand.yaml")(check.check)
 app.command(epilog="Example: firsthand doctor --config firsthand.yaml --production --strict")(doctor.doctor)
 app.command("import", epilog=import_.EPILOG)(import_.import_)
+app.add_typer(consent.app, name="consent", epilog="Example: firsthand consent verify")
+app.add_typer(visitor.app, name="visitor", epilog="Example: firsthand visitor erase --email ann@example.com --dry-run")

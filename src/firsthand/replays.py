@@ -33,6 +33,8 @@ def wanted_deliveries(
             times.append(parse_time(text) if text else None)
         except ValueError:
             raise Unusable(f"{name} {text!r} is not a time such as 2026-11-22 or 2026-11-22T10:15:00Z") from None
+    if times[0] is not None and times[1] is not None and times[0] >= times[1]:
+        raise Unusable(f"--from {since} is not before --to {until}: nothing was received between them")
     return Filter(state=state, code=reason, from_ms=times[0], to_ms=times[1], message_id=message_id, resend=resend)
 
 

@@ -16,8 +16,10 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
+import apsw
 import structlog
 
+from firsthand.eventlog.base import DamagedLog
 from firsthand.settings import Settings
 
 log = structlog.get_logger()
@@ -27,7 +29,12 @@ PORT_TAKEN = 3
 LOCKED = 4
 AGAIN = 5
 """The process ended well, and wants to be started again with the configuration of now."""
-FINAL = {PORT_TAKEN: "it cannot listen on its port", LOCKED: "another gateway runs on this data folder"}
+DAMAGED = 6
+FINAL = {
+    PORT_TAKEN: "it cannot listen on its port",
+    LOCKED: "another gateway runs on this data folder",
+    DAMAGED: "a file in its data folder is damaged",
+}
 STOP_SECONDS = 20.0
 LOCK_SECONDS = 25.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0
@@ -68,6 +75,17 @@ def run_role(role: str, settings: Settings) -> None:
     if supervised:
         _stop_with_parent(int(os.environ.pop(SUPERVISED)))
     lock = _lock(settings.data, role)
+    try:
+        _run(role, settings, supervised)
+    except (DamagedLog, apsw.NotADBError) as error:
+        files = [file.name for file in sorted(settings.data.glob("*.db")) if not _is_database(file)]
+        cause, remedy = f"{', '.join(files) or 'a file'}: {error}", "follow `Damaged files` in docs/delivery.md"
+        log.error("a file in the data folder is damaged", role=role, cause=cause, remedy=remedy)
+        sys.exit(DAMAGED)
+    lock.close()
+
+
+def _run(role: str, settings: Settings, supervised: bool) -> None:
     if role == "collect":
         from firsthand.collect import server
 
@@ -78,7 +96,11 @@ def run_role(role: str, settings: Settings) -> None:
         while process.main(settings):
             if supervised:
                 sys.exit(AGAIN)
-    lock.close()
+
+
+def _is_database(file: Path) -> bool:
+    with file.open("rb") as raw:
+        return raw.read(16) in (b"SQLite format 3\0", b"")
 
 
 def _lock(directory: Path, role: str) -> IO[str]:
@@ -98,6 +120,17 @@ def _lock(directory: Path, role: str) -> IO[str]:
             handle.write(str(os.getpid()))
             handle.flush()
             return handle
+
+
+def try_lock(directory: Path, role: str) -> IO[str] | None:
+    """The right to write a role's files, until the handle is closed; None while a process has that role."""
+    handle = (directory / f"{role}.lock").open("a+")
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        handle.close()
+        return None
+    return handle
 
 
 def _stop_with_parent(pipe: int) -> None:

@@ -4,11 +4,12 @@ import json
 from collections import Counter
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 import msgspec
 
 from firsthand.collect.app import Collector
-from firsthand.config import Source
+from firsthand.config import Integration, Source
 from firsthand.event import Event, decoder
 from firsthand.eventlog.base import LogUnavailable, Record
 
@@ -48,6 +49,13 @@ class Answered(NamedTuple):
     status: int
     headers: dict[str, str]
     body: bytes
+    set_cookies: list[str]
+    """Each Set-Cookie header."""
+
+    @property
+    def cookies(self) -> dict[str, str]:
+        """What is set, by name; an empty value is removed."""
+        return dict(header.partition(";")[0].split("=", 1) for header in self.set_cookies)
 
     @property
     def json(self) -> Any:
@@ -68,9 +76,12 @@ class Answered(NamedTuple):
 class Client:
     """`key` goes along as a Bearer token unless a test says otherwise."""
 
-    def __init__(self, *sources: Source, app: Any = None) -> None:
+    def __init__(self, *sources: Source, app: Any = None, integrations: Sequence[Integration] = ()) -> None:
         self.log = MemoryLog()
-        self.collector = Collector(sources or (SHOP, SITE, SLOW), self.log, clock=lambda: NOW)
+        self.now = NOW
+        self.collector = Collector(
+            sources or (SHOP, SITE, SLOW), self.log, clock=lambda: self.now, integrations=integrations
+        )
         self.app = app(self.collector) if app else self.collector
         self.address = ("203.0.113.9", 40_000)
 
@@ -103,6 +114,8 @@ class Client:
         body: bytes = b"",
         chunks: Sequence[bytes] = (),
         hangs_up: bool = False,
+        query: str = "",
+        scheme: str = "http",
     ) -> Answered:
         """As an ASGI server would. With `chunks`, the body comes in these, and nobody says how long it is."""
         parts = list(chunks) or [body]
@@ -111,9 +124,10 @@ class Client:
         scope = {
             "type": "http",
             "method": method,
-            "scheme": "http",
-            "path": path,
-            "query_string": b"",
+            "scheme": scheme,
+            "path": unquote(path),
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
             "client": self.address,
             "headers": [(name.lower().encode(), value.encode("latin-1")) for name, value in headers.items()],
         }
@@ -136,7 +150,8 @@ class Client:
         await self.app(scope, receive, send)
         (start, end) = answers
         names = {name.decode("latin-1"): value.decode("latin-1") for name, value in start["headers"]}
-        return Answered(start["status"], names, end["body"])
+        cookies = [value.decode("latin-1") for name, value in start["headers"] if name == b"set-cookie"]
+        return Answered(start["status"], names, end["body"], cookies)
 
 
 def item(number: int = 0, **more: Any) -> dict[str, Any]:

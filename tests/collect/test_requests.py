@@ -141,7 +141,7 @@ async def test_keys_that_differ_in_their_password_fill_no_memory(client: Client)
     """Keys stand in web pages for all to read; whoever has one may not use it against us."""
     for number in range(1500):
         await client.post("/v1/track", EVENT, {"authorization": basic(f"shop-key:{number}")}, key=None)
-    assert len(client.collector._by_header) <= 1000
+    assert len(client.collector._access._by_header) <= 1000
 
 
 # -- origins -----------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from tests.consent.tc_strings import (
     encode,
 )
 
-from firsthand.consent import Decision, Policy, decide, decide_unknown
+from firsthand.consent import Decision, GivenAnswer, Policy, decide, decide_again, decide_unknown, is_answer
 from firsthand.event import Event
 
 TCF = Policy(basis="tcf", vendor_id=91)
@@ -186,6 +186,86 @@ def test_these_opt_outs_are_about_advertising_and_stop_no_other_vendor() -> None
     assert decide(event({"gpc": True, "usPrivacy": "1YYN"}), NOT_ADVERTISING) == Decision("allow", "none")
 
 
+# The visitor refused marketing in the shop's own banner
+
+
+@BASES
+def test_marketing_refused_is_honoured_by_advertising_vendors_on_every_basis(policy: Policy) -> None:
+    consent = tcf(GRANTS_CRITEO) | {"categories": {"marketing": False}}
+    assert_not_sent_as_it_is(consent, policy, "categories", "marketing refused")
+    assert_not_sent_as_it_is({"categoryPreferences": {"marketing": False}}, policy, "categories", "marketing refused")
+    no_gdpr = {"tcf": {"gdprApplies": False}, "categories": {"marketing": False}}
+    assert_not_sent_as_it_is(no_gdpr, policy, "categories", "marketing refused")
+
+
+def test_marketing_refused_is_no_refusal_of_another_vendor_or_purpose() -> None:
+    assert decide(event({"categories": {"marketing": False}}), NOT_ADVERTISING) == Decision("allow", "none")
+    assert decide(event({"categories": {"analytics": False}}), NONE) == Decision("allow", "none")
+
+
+# Decided again at sending, with what the visitor has answered since
+
+YES, NO = {"categories": {"marketing": True}}, {"categories": {"marketing": False}}
+NOON, AT_NOON = 1_795_348_800_000, "2026-11-22T12:00:00.000Z"
+
+
+def again(own: object, *answers: tuple[dict[str, Any], int], policy: Policy = CATEGORIES) -> tuple[str, object]:
+    decided, counted = decide_again(event(own), [GivenAnswer(*answer) for answer in answers], policy)
+    assert (counted is None) == (not decided.answered_at)
+    return decided.decision, decided.answered_at or None
+
+
+def test_what_the_event_does_not_say_a_later_answer_does() -> None:
+    assert again({}) == ("hold", None)
+    assert again({}, (YES, NOON)) == ("allow", AT_NOON)
+    assert again({}, (NO, NOON)) == ("refuse", AT_NOON)
+
+
+def test_the_newest_answer_that_says_something_counts() -> None:
+    assert again({}, (NO, NOON - 2), (YES, NOON), ({"categories": {"analytics": True}}, NOON + 1)) == ("allow", AT_NOON)
+    assert again({}, (YES, NOON - 2), (NO, NOON)) == ("refuse", AT_NOON)
+    assert again({}, ({"usPrivacy": "1YNN"}, NOON)) == ("hold", None)
+
+
+def test_a_refusal_of_the_event_stands() -> None:
+    assert again(NO, (YES, NOON)) == ("refuse", None)
+
+
+def test_a_withdrawal_wins_over_what_the_event_allowed() -> None:
+    assert again(YES, (NO, NOON)) == ("refuse", AT_NOON)
+    assert again(YES, ({"gpc": True}, NOON)) == ("refuse", AT_NOON)
+    assert again(YES, (YES, NOON)) == ("allow", None)
+    assert again({}, (NO, NOON), policy=NONE) == ("refuse", AT_NOON)
+    assert again({}, (YES, NOON), policy=NONE) == ("allow", None)
+
+
+def test_a_time_that_is_none_does_no_harm() -> None:
+    assert again({}, (YES, 10**20))[0] == "allow"
+
+
+@pytest.mark.parametrize(
+    "consent",
+    [
+        {"tcf": {"tcString": GRANTS_NOTHING}},
+        {"tcf": {"gdprApplies": 0}},
+        {"gpc": True},
+        {"usPrivacy": "1YNN"},
+        {"categories": {"analytics": False}},
+        {"categoryPreferences": {"C0004": True}},
+    ],
+)
+def test_an_answer_is_one(consent: object) -> None:
+    assert is_answer(consent)
+
+
+@pytest.mark.parametrize(
+    "consent",
+    [None, [], {}, {"gpc": False}, {"tcf": {"gdprApplies": True}}, {"categories": {"essential": True, "a": "yes"}}],
+)
+def test_what_says_nothing_is_no_answer(consent: object) -> None:
+    assert not is_answer(consent)
+
+
 # Consent withdrawn later
 
 
@@ -207,7 +287,14 @@ def test_a_wrong_type_counts_as_absent_wherever_it_is(junk: object) -> None:
     assert decide(event({"tcf": junk, "categories": junk, "gpc": junk is True and None}), NONE).decision == "allow"
 
 
-@pytest.mark.parametrize("applies", ["true", "false", 0, 1, None, []])
+@pytest.mark.parametrize("applies", [True, 1])
+def test_gdpr_applies_may_be_a_number_as_apps_keep_it(applies: object) -> None:
+    assert decide(event({"tcf": {"gdprApplies": 0}}), TCF) == Decision("allow", "tcf", "GDPR does not apply")
+    assert decide(event(tcf(GRANTS_NOTHING, applies=0)), TCF).decision == "allow"
+    assert decide(event({"tcf": {"gdprApplies": applies}}), TCF).detail == "GDPR applies, no TC string yet"
+
+
+@pytest.mark.parametrize("applies", ["true", "false", "0", 2, 1.0, None, []])
 def test_gdpr_applies_of_a_wrong_type_counts_as_absent(applies: object) -> None:
     assert decide(event({"tcf": {"gdprApplies": applies}}), TCF).decision == "hold"
     assert decide(event(tcf(GRANTS_CRITEO, applies)), TCF).decision == "allow"
@@ -232,3 +319,10 @@ consents = st.fixed_dictionaries(
 @given(json | consents, st.sampled_from([TCF, CATEGORIES, NONE, NOT_ADVERTISING, anonymising(TCF)]))
 def test_whatever_an_event_holds_there_is_a_decision(consent: object, policy: Policy) -> None:
     assert isinstance(decide(event(consent), policy), Decision)
+
+
+@given(json | consents, json | consents, st.integers(), st.sampled_from([TCF, CATEGORIES, NONE, anonymising(TCF)]))
+def test_whatever_an_answer_holds_there_is_a_decision(own: object, other: Any, at_ms: int, policy: Policy) -> None:
+    is_answer(other)
+    decided, _ = decide_again(event(own), [GivenAnswer(other, at_ms), None], policy)
+    assert isinstance(decided, Decision)

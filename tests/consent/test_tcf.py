@@ -63,14 +63,33 @@ def test_a_string_of_the_iabs_own_library_with_publisher_restrictions() -> None:
 def test_criteo_may_work_when_its_purposes_and_the_vendor_are_granted(text: str) -> None:
     consent = decode(text)
     assert consent.grants(CRITEO, [1, 3, 4])
-    assert not consent.grants(CRITEO, [1, 2, 3, 4])
+    assert not consent.grants(CRITEO, [1, 3, 4, 9])
     assert not consent.grants(CRITEO + 1, [1, 3, 4])
+
+
+@pytest.mark.parametrize(
+    ("asked", "granted"),
+    [
+        ([], set()),
+        ([1], {1}),
+        ([1, 3], {1, 2, 7}),
+        ([1, 2], {1, 3, 5}),
+        ([1, 3, 4], {1, 2, 7}),  # the numbers of TCF 2 that Criteo needs, which in TCF 1 mean something else
+        ([1, 2, 3], {1, 2, 3, 4, 5, 7}),
+        ([2, 4, 5], {3, 5, 6, 8}),
+        ([1, 2, 3, 4, 5], {1, 2, 3, 4, 5, 6, 7, 8}),
+        (range(1, 25), {1, 2, 3, 4, 5, 6, 7, 8}),  # what TCF 1 did not ask for is never granted by it
+    ],
+)
+def test_version_1_grants_what_was_asked_for_then(asked: list[int], granted: set[int]) -> None:
+    consent = decode(encode_v1(asked, [CRITEO]))
+    assert {purpose for purpose in range(1, 25) if consent.grants(CRITEO, [purpose])} == granted
 
 
 def test_the_ready_made_strings_are_what_the_encoder_writes() -> None:
     assert encode([1, 3, 4], [CRITEO]) == GRANTS_CRITEO
     assert encode([1, 3, 4], [CRITEO], ranges=True) == GRANTS_CRITEO_RANGES
-    assert encode_v1([1, 3, 4], [CRITEO]) == GRANTS_CRITEO_V1
+    assert encode_v1([1, 2, 3], [CRITEO]) == GRANTS_CRITEO_V1
     assert encode([1, 3, 4], [90, 92]) == tc_strings.REFUSES_VENDOR
     assert encode([1], [CRITEO]) == tc_strings.REFUSES_PURPOSES
     assert GRANTS_CRITEO in (tc_strings.__doc__ or "")

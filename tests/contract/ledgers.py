@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
-from firsthand.eventlog.base import Gap, Position, Row
+from firsthand.eventlog.base import Gap, LogStatus, Position, Row
 from firsthand.ledger.base import Ledger
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import Delivery, Detail, Exchange, LaneState, State
@@ -21,15 +21,11 @@ NOW_MS = 1_795_348_800_000
 """2026-11-22 12:00 UTC."""
 
 
-class PrunableLedger(Ledger, Protocol):
-    def prune(self, before_ms: int) -> int: ...
-
-
 class Stage(Protocol):
     """A ledger with its writing and its reading side."""
 
     @property
-    def writer(self) -> PrunableLedger: ...
+    def writer(self) -> Ledger: ...
 
     @property
     def reader(self) -> LedgerReader: ...
@@ -85,35 +81,47 @@ class MemoryLog:
     """An event log of one shard that knows no more of its events than their sources."""
 
     def __init__(self) -> None:
-        self.sources: list[str] = []
+        self.appended: list[str] = []
 
     def append(self, *sources: str) -> None:
-        self.sources += sources
+        self.appended += sources
 
     def shards(self) -> Sequence[int]:
         return (0,)
 
     async def read(self, shard: int, after: Position, limit: int, wait: float = 0.0) -> list[Row | Gap]:
         last = min(self.head(shard), after + limit)
-        return [Row(n, 0, 0, self.sources[n - 1], NOW_MS + n, b"{}") for n in range(after + 1, last + 1)]
+        return [Row(n, 0, 0, self.appended[n - 1], NOW_MS + n, b"{}") for n in range(after + 1, last + 1)]
 
     def head(self, shard: int) -> Position:
-        return len(self.sources)
+        return len(self.appended)
 
     def tail(self, shard: int) -> Position:
         return 1
 
     def before(self, shard: int, received_ms: int) -> Position:
-        return max(0, min(received_ms - NOW_MS - 1, len(self.sources)))
+        return max(0, min(received_ms - NOW_MS - 1, len(self.appended)))
 
     def counts(self, shard: int, upto: Position) -> dict[str, int]:
-        return dict(Counter(self.sources[:upto]))
+        return dict(Counter(self.appended[:upto]))
 
     def find(self, source: str, message_id: str) -> tuple[int, Position] | None:
         return None
 
     def get(self, shard: int, position: Position) -> Row | None:
         return None
+
+    def sources(self) -> list[str]:
+        return sorted(set(self.appended))
+
+    def tallies(self) -> dict[str, tuple[int, int]]:
+        return {}
+
+    def status(self) -> LogStatus:
+        return LogStatus(bytes=len(self.appended), max_bytes=1 << 30, full=False)
+
+    def close(self) -> None:
+        pass
 
 
 def delivery(

@@ -62,10 +62,6 @@ class Log(Protocol):
         """No commit comes to its end meanwhile."""
         ...
 
-    def tallies(self) -> dict[str, tuple[int, int]]:
-        """Duplicates and refused items by source, as of the last `reopen`."""
-        ...
-
 
 class SqliteLog:
     shard = 0
@@ -120,9 +116,6 @@ class SqliteLog:
         finally:
             other.execute("ROLLBACK")
             other.close()
-
-    def tallies(self) -> dict[str, tuple[int, int]]:
-        return self.reader.tallies()
 
     async def close(self) -> None:
         for writer in (*self._left, self.writer):

@@ -284,8 +284,26 @@ async def test_duplicates_and_refusals_are_counted(open_log: OpenLog) -> None:
         await log.reopen()
         log.writer.refused("shop")
         await log.reopen()
-        assert log.tallies()["shop"] == (2, 4)
-        assert log.tallies().get("app", (0, 0)) == (0, 0)
+        assert log.reader.tallies()["shop"] == (2, 4)
+        assert log.reader.tallies().get("app", (0, 0)) == (0, 0)
+
+
+async def test_sources_are_those_that_sent_and_those_that_were_refused(open_log: OpenLog) -> None:
+    async with open_log() as log:
+        assert log.reader.sources() == []
+        await log.writer.append([record("m1")])
+        log.writer.refused("app")
+        await log.reopen()
+        assert log.reader.sources() == ["app", "shop"]
+
+
+async def test_the_log_says_how_much_it_holds(open_log: OpenLog) -> None:
+    async with open_log() as log:
+        before = log.reader.status()
+        await log.writer.append(records(500, size=400))
+        after = log.reader.status()
+        assert 100_000 < after.bytes - before.bytes < 1 << 20
+        assert not after.full
 
 
 # -- retention ---------------------------------------------------------------------------------------------------------

@@ -77,11 +77,26 @@ def test_retrying_and_held_deliveries_come_back_with_all_they_need(stage: Stage,
     retrying.detail.tries, retrying.detail.accepted = 3, [0, 2]
     commit(stage, retrying, delivery(2, "held", next_ms=NOW_MS + 5), delivery(3, "delivered"), upto=3)
     stage.reopen()
-    (held, again) = open_lane(stage, log).open
-    assert (held.state, held.position) == ("held", 2)
+    lane = open_lane(stage, log)
+    (again,) = lane.open
+    (held,) = stage.writer.held(lane.id)
+    assert (held.state, held.position, held.event, held.next_ms) == ("held", 2, b"event 2", NOW_MS + 5)
     assert (again.event, again.visitor, again.received_ms, again.next_ms) == (b"event 1", 7, NOW_MS + 1, NOW_MS + 9)
     assert (again.detail.tries, again.detail.accepted) == (3, [0, 2])
     assert again.previous == ("retrying", None, None)
+
+
+def test_a_held_delivery_is_read_back_while_it_is_held(stage: Stage, log: MemoryLog) -> None:
+    lane = open_lane(stage, log).id
+    log.append("shop", "shop")
+    commit(stage, delivery(1, "held"), delivery(2, "retrying"), upto=2)
+    held = stage.writer.restore(lane, 0, 1, 0)
+    assert held is not None
+    assert (held.event, held.visitor, held.previous) == (b"event 1", 7, ("held", None, None))
+    assert stage.writer.restore(lane, 0, 2, 0) is None
+    commit(stage, delivery(1, "filtered", "consent_refused", previous=held.previous))
+    assert stage.writer.restore(lane, 0, 1, 0) is None
+    assert stage.reader.deliveries(0, 1)[0].delivery.event is None
 
 
 def test_lanes_keep_apart(stage: Stage, log: MemoryLog) -> None:
@@ -305,6 +320,17 @@ def test_what_a_replay_replaced_is_not_counted_when_it_is_pruned(stage: Stage, l
     commit(stage, delivery(1, "delivered", generation=1, previous=("dead", None, "poison")))
     assert stage.writer.prune(NOW_MS + 1) == 2
     assert stage.reader.counted(1) == stage.reader.recounted(1) == [Counted("shop", "delivered", "accepted", None, 1)]
+
+
+# -- notes -------------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_process_noted_is_there_for_the_next_one(stage: Stage) -> None:
+    stage.writer.set_run_value("lane:toy", "open")
+    stage.writer.set_run_value("lane:toy", "closed")
+    stage.reopen()
+    assert stage.writer.run_value("lane:toy") == stage.reader.run_value("lane:toy") == "closed"
+    assert stage.writer.run_value("nobody") is None
 
 
 # -- sources -----------------------------------------------------------------------------------------------------------

@@ -58,13 +58,16 @@ class Deliveries(RuleBasedStateMachine):
         ahead = {p: self.source(p) for p in self.rows if p > self.cursor and p not in self.in_ranges}
         assert state.settled == {0: ahead}
         waiting = {p: outcome for p, (outcome, _) in self.rows.items() if outcome[0] in OPEN}
-        assert {d.position: d.previous for d in state.open} == waiting
+        held = list(self.stage.writer.held(state.id))
+        assert {d.position: d.previous for d in (*state.open, *held)} == waiting
+        assert {d.state for d in state.open} <= {"retrying"}
+        assert {d.state for d in held} <= {"held"}
         marks = self.log.counts(0, self.cursor)
         assert state.counted == {(0, source): marks.get(source, 0) for source in self.joined}
         return state.id
 
     def source(self, position: int) -> str:
-        return self.log.sources[position - 1]
+        return self.log.appended[position - 1]
 
     def pending(self) -> list[int]:
         """Events that are the lane's to decide on and that it has not decided on."""

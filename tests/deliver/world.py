@@ -33,6 +33,8 @@ from firsthand.event import Event, encoder, format_time
 from firsthand.eventlog.base import Record, visitor_hash
 from firsthand.eventlog.sqlite import SqliteLogWriter
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
+from firsthand.identity import Hub
+from firsthand.identity.lesson import names_of
 from firsthand.ledger.balance import Account, account
 from firsthand.ledger.reader import Filter, LedgerReader, Stored
 from firsthand.ledger.records import Exchange, Failure
@@ -182,7 +184,8 @@ class World:
         self.reader = LedgerReader(self.folder)
         self.recorder = WatchedRecorder(self.ledger, self.clock)
         lives = [Live(one, 1, self._added.setdefault(one.key, self.clock.now_ms())) for one in integrations]
-        tail = Tail(self.log)
+        self.hub = Hub(self.folder, names_of(VENDORS.values()))
+        self.tail = Tail(self.log, self.hub)
         self.wires = {live.integration.key: Wire(self) for live in lives}
         self.lanes = {
             live.integration.key: make_lane(
@@ -191,7 +194,7 @@ class World:
                 self.sources,
                 ledger=self.ledger,
                 log_reader=self.log,
-                tail=tail,
+                tail=self.tail,
                 recorder=self.recorder,
                 clock=self.clock,
                 emulator_url="http://127.0.0.1:9090",
@@ -199,12 +202,14 @@ class World:
                 window=window,
                 poison=poison,
                 care=Care(self.ledger) if careful else None,
+                hub=self.hub,
             )
             for live in lives
         }
         for lane in self.lanes.values():
             lane.start()
         self._recording = asyncio.create_task(self.recorder.run())
+        self._following = asyncio.create_task(self.tail.follow(0))
 
     async def stop(self) -> None:
         """In good order, as on SIGTERM."""
@@ -220,18 +225,20 @@ class World:
             self._close()
 
     async def _end(self) -> None:
-        tasks = [self._recording, *(task for lane in self.lanes.values() for task in lane.tasks)]
+        tasks = [self._recording, self._following, *(task for lane in self.lanes.values() for task in lane.tasks)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _close(self) -> None:
         self.lanes = {}
+        self.hub.close()
         self.ledger.close()
         self.reader.close()
 
     async def retain(self, **limits: Any) -> None:
-        """The log's retention, with these limits."""
+        """The log's retention, with these limits, on events that nobody has in memory any more."""
+        self.tail.forget()
         await self.writer.close()
         self.writer = self._open_writer(**limits)
         await self.writer.close()
@@ -282,7 +289,7 @@ class World:
         return (caught_up or lane._blocked()) and moved and told and lane._in_flight == self.wires[key].under_way
 
     def _raise_what_failed(self) -> None:
-        for task in (self._recording, *(task for lane in self.lanes.values() for task in lane.tasks)):
+        for task in (self._recording, self._following, *(task for lane in self.lanes.values() for task in lane.tasks)):
             if task.done() and (error := task.exception()) is not None:
                 raise error
 

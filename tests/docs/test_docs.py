@@ -13,8 +13,8 @@ import typer
 from firsthand import collect, config, settings
 from firsthand.cli import app
 from firsthand.config.values import unwrap
-from firsthand.emulators.criteo_s2s import CriteoS2S
 from firsthand.emulators.faults import COMMON_KINDS
+from firsthand.emulators.server import EMULATORS
 from firsthand.reasons import DEAD, FILTERED
 from firsthand.settings import Settings
 from firsthand.terminal.remedies import REMEDIES
@@ -179,11 +179,11 @@ def test_each_event_of_a_vendor_is_named_with_what_it_becomes(key: str) -> None:
 
 def test_each_fault_and_setting_of_the_emulators_is_in_a_table() -> None:
     text = page("emulators.md")
-    own = section(text, f"## {CriteoS2S.key}")
-    settings_ = {field.encode_name for field in msgspec.structs.fields(CriteoS2S.settings_type)}
 
     assert rows(section(text, "## Faults")) - {"kind", "rate", "seconds", "count", "match"} == COMMON_KINDS.keys()
-    assert rows(own) == CriteoS2S.fault_kinds.keys() | settings_
+    for key, emulator in EMULATORS.items():
+        settings_ = {field.encode_name for field in msgspec.structs.fields(emulator.settings_type)}
+        assert rows(section(text, f"## {key}")) == emulator.fault_kinds.keys() | settings_
 
 
 def test_each_word_of_a_mapping_file_is_described() -> None:

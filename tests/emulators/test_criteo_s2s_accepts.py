@@ -109,6 +109,7 @@ async def test_a_whole_sale_with_consent(client, tc_string):
         "consent": "granted",
         "identity": ["id.mapped_user_id", "id.email", "retailer_visitor_id", "ip"],
         "privacy_violation": False,
+        "user": None,
         "matched": True,
         "anonymous": False,
         "duplicate": False,

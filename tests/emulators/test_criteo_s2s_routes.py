@@ -48,7 +48,7 @@ async def test_without_redirect_the_entry_host_answers(client, envelope):
 
 
 async def test_there_is_nothing_elsewhere(client):
-    for path in ("/criteo-s2s/sync", "/criteo-s2s/cn/m/event", "/criteo-s2s", "/raptor/1.rsa", "/"):
+    for path in ("/criteo-s2s/sid", "/criteo-s2s/cn/m/event", "/criteo-s2s", "/raptor/1.gif", "/"):
         answered = await client.send("GET", path)
         assert answered.status == 404
         assert answered.json()["error"]["message"].startswith(f"there is nothing at {path};")

@@ -104,7 +104,7 @@ async def test_emptying_forgets_the_sales(client, envelope):
         ("PUT", "criteo-s2s/ledger", 405, "ledger takes GET, DELETE"),
         ("POST", "criteo-s2s/faults", 405, "faults takes GET, PUT, DELETE"),
         ("GET", "criteo-s2s/log", 404, "there is no 'log' here; there are ledger, faults, settings"),
-        ("GET", "criteo/ledger", 404, "there is no emulator 'criteo'; there are criteo-s2s"),
+        ("GET", "criteo/ledger", 404, "there is no emulator 'criteo'; there are criteo-s2s, raptor"),
     ],
 )
 async def test_control_requests_that_are_refused(client, method, path, status, message):
@@ -114,4 +114,4 @@ async def test_control_requests_that_are_refused(client, method, path, status, m
 
 async def test_health(client):
     answered = await client.send("GET", "/healthz")
-    assert (answered.status, answered.json()) == (200, {"status": "ok", "emulators": ["criteo-s2s"]})
+    assert (answered.status, answered.json()) == (200, {"status": "ok", "emulators": ["criteo-s2s", "raptor"]})

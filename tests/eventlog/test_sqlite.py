@@ -156,15 +156,6 @@ async def test_events_are_still_taken_beside_a_damaged_page(log: SqliteLog, corr
     assert message_id(rows(await everything(log.reader))[-1]) == "m204"
 
 
-async def test_events_are_refused_and_not_lost_where_the_damaged_page_is_the_last(
-    log: SqliteLog, corrupt: Corrupt
-) -> None:
-    await append(log, 200)
-    await corrupt(-1)
-    with pytest.raises(LogUnavailable):
-        await append(log, 1, first=200)
-
-
 # -- the memory of message ids -----------------------------------------------------------------------------------------
 
 
@@ -273,7 +264,7 @@ async def test_what_a_full_log_refused_is_counted_later(log: SqliteLog, monkeypa
         patch.setattr(log.writer, "_tally", lambda *args: (_ for _ in ()).throw(apsw.FullError()))
         await _upkeep(log)
     await log.reopen()
-    assert log.tallies()["shop"] == (0, 1)
+    assert log.reader.tallies()["shop"] == (0, 1)
 
 
 async def test_a_record_that_cannot_be_written_takes_nothing_else_down(log: SqliteLog) -> None:
@@ -327,13 +318,6 @@ async def test_the_log_says_how_full_it_is(log: SqliteLog) -> None:
     status = log.reader.status()
     assert (status.max_bytes, status.full) == (1 << 20, False)
     assert 100_000 < status.bytes < 1 << 20
-
-
-async def test_sources_are_those_that_sent_and_those_that_were_refused(log: SqliteLog) -> None:
-    await append(log, 1, "shop")
-    log.writer.refused("app")
-    await log.reopen()
-    assert log.reader.sources() == ["app", "shop"]
 
 
 def test_there_is_no_reader_before_there_is_a_log(tmp_path: Path) -> None:

@@ -79,6 +79,12 @@ def test_a_document_in_a_query_is_masked_as_a_body_is() -> None:
     )
 
 
+def test_an_address_in_base64_is_masked() -> None:
+    """Raptor's `ruid`: base64 hides it from nobody."""
+    url = "https://vendor.example/1234.rsa?p1=buy&ruid=dXNlckBleGFtcGxlLmNvbQ%3D%3D&sid=1"
+    assert shown_url(url) == "https://vendor.example/1234.rsa?p1=buy&ruid=***&sid=1"
+
+
 @given(st.from_regex(r"[\w.+\-']{2,30}", fullmatch=True), st.sampled_from(["@", "%40"]))
 def test_no_address_survives(local: str, at: str) -> None:
     assert mask_text(f"<{local}{at}example.com>") == f"<{local[0]}***{at}example.com>"

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -22,8 +23,8 @@ def printed(show: Callable[[Console], None], width: int = 80, colour: bool = Fal
     return file.getvalue()
 
 
-def trace_page(found: Json, width: int = 80, colour: bool = False) -> str:
-    return printed(lambda console: trace.show(found, console, NOW), width, colour)
+def trace_page(found: Json, width: int = 80, colour: bool = False, data: Path | None = None) -> str:
+    return printed(lambda console: trace.show(found, console, NOW, data), width, colour)
 
 
 def status_page(found: Json, width: int = 80, colour: bool = False) -> str:

@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -92,6 +93,17 @@ def test_a_command_too_long_for_a_line_can_still_be_copied() -> None:
   replay     firsthand replay --integration criteo-production \\
                --message-id 2dbdce51-2183-4e54-8284-1b8b3850f8c2
 """ in trace_page(event)
+
+
+def test_commands_name_the_data_folder_that_the_user_had_to_name() -> None:
+    reason = {"code": "attempts_exhausted", "field": None, "message": None}
+    event = a_trace(a_delivery("dead", reason=reason))
+    assert """\
+  replay     firsthand replay --integration criteo \\
+               --message-id sale-1 \\
+               --data '/var/lib/my shop'
+""" in trace_page(event, data=Path("/var/lib/my shop"))
+    assert "--message-id sale-1 --data d\n" in trace_page(event, data=Path("d"))
 
 
 def test_a_refusal_is_told_once() -> None:

@@ -67,8 +67,9 @@ def build(vendor: AnyVendor, case: Case) -> list[Request] | Filtered:
     settings = msgspec.convert(case.settings, vendor.settings)
     name = canonical_name(case.event)
     try:
-        if vendor.events.get(name) is None:
-            code = "no_counterpart" if name in vendor.events else "not_mapped"
+        events = {**vendor.events, **vendor.own_events(settings)}
+        if events.get(name) is None:
+            code = "no_counterpart" if name in events else "not_mapped"
             raise Filtered(code, f"{vendor.name} has no event for {name}")
         given = Input(case.event, name, case.identity, case.consent)
         return vendor.build(Setup(settings, vendor.endpoints(settings, None)), [given])

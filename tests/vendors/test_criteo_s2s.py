@@ -106,17 +106,20 @@ def test_a_consent_string_is_percent_encoded() -> None:
     assert parse_qs(query) == {"version": ["s2s_v0"], "gra": ["1"], "grs": ["C+/=&x=1 \u00fc"], "grv": ["2"]}
 
 
+def test_a_consent_string_alone_means_that_gdpr_applies() -> None:
+    event = home(context={"consent": {"tcf": {"tcString": "CO_7c"}}})
+    assert build(event, "Home Page Viewed").url.endswith("?version=s2s_v0&gra=1&grs=CO_7c&grv=2")
+
+
 @pytest.mark.parametrize(
     "tcf",
     [
         None,
         {},
         "yes",
-        {"tcString": "CO_7c"},
         {"gdprApplies": True},
         {"gdprApplies": True, "tcString": "garbage"},
         {"gdprApplies": True, "tcString": ["CO_7c"]},
-        {"gdprApplies": "yes", "tcString": "CO_7c"},
     ],
 )
 def test_unknown_consent_is_not_on_the_url(tcf: Any) -> None:

@@ -92,7 +92,8 @@ def test_flags(setting: int | str, value: Any, found: int | None) -> None:
     ("given", "found"),
     [
         ({"gdprApplies": True, "tcString": "C1"}, (True, "C1")),
-        ({"gdprApplies": 1, "tcString": None}, (None, "")),
+        ({"gdprApplies": 1, "tcString": None}, (True, "")),
+        ({"gdprApplies": "yes", "tcString": "C1"}, (None, "C1")),
         ([], (None, "")),
     ],
 )

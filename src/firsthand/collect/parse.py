@@ -20,6 +20,8 @@ BATCH_EVENTS = 500
 MAX_DEPTH = 64
 MAX_ID_LENGTH = 512
 CLOCK_TOLERANCE_MS = 60_000
+FUTURE_TOLERANCE_MS = 300_000
+"""How far ahead of its receipt an event may say it happened: as far as vendors take it (Criteo five minutes)."""
 TYPES: frozenset[str] = frozenset(get_args(EventType))
 
 Id = str | int | None
@@ -220,7 +222,11 @@ def _require(event: Event, path: str) -> None:
 
 
 def _set_times(event: Event, wire: Wire, batch_sent_at: str | None, now_ms: int, path: str) -> None:
-    """`timestamp` in UTC, moved by the error of the client's clock when that is over a minute."""
+    """`timestamp` in UTC, moved by the error of the client's clock when that is over a minute.
+
+    Nothing happens after it was received. A time ahead of that comes from a clock whose error nobody told us: the time
+    of receipt is the nearest we know.
+    """
     sent_at = wire.sent_at or batch_sent_at
     skew = 0
     if sent_at:
@@ -232,11 +238,12 @@ def _set_times(event: Event, wire: Wire, batch_sent_at: str | None, now_ms: int,
         event.timestamp = event.received_at
         return
     at = _time(wire.timestamp, f"{path}.timestamp")
+    ahead = at + skew > now_ms + FUTURE_TOLERANCE_MS
     try:
-        event.timestamp = format_time(at + skew)
+        event.timestamp = event.received_at if ahead else format_time(at + skew)
     except (ValueError, OverflowError):
         raise _bad_time(wire.timestamp, f"{path}.timestamp") from None
-    if skew:
+    if skew or ahead:
         event.original_timestamp = wire.timestamp
 
 

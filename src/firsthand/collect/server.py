@@ -6,16 +6,21 @@ import errno
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 
 import structlog
 import uvicorn
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from firsthand import runtime
+from firsthand import runtime, secret
+from firsthand.collect import erasing
 from firsthand.collect.app import Collector
+from firsthand.collect.hosts import suffixes
+from firsthand.config import Integration
+from firsthand.config.faults import ConfigError
 from firsthand.eventlog.sqlite import SqliteLogWriter
+from firsthand.secret import Secret
 from firsthand.settings import Settings
 from firsthand.state import State, StateError
 from firsthand.state.watch import next_version
@@ -25,6 +30,8 @@ log = structlog.get_logger()
 GRACE_SECONDS = 10
 PORT_TAKEN = 3
 """The exit code when nobody can listen where we are told to."""
+DAMAGED = 6
+"""The exit code when there is a secret and it cannot be read."""
 
 
 class Entry:
@@ -35,7 +42,8 @@ class Entry:
         self.trust(proxies)
 
     def trust(self, proxies: tuple[str, ...]) -> None:
-        """Only these may say in X-Forwarded-For whom they speak for; anyone else's header is ignored."""
+        """Only these may say in X-Forwarded-For whom they speak for, and in X-Forwarded-Proto how they were asked;
+        anyone else's headers are ignored."""
         app: Any = self._collector
         self._app: Callable[..., Awaitable[None]] = ProxyHeadersMiddleware(app, list(proxies)) if proxies else app
 
@@ -54,8 +62,19 @@ class Server(uvicorn.Server):
 
 
 def main(settings: Settings) -> None:
-    """Serve until SIGTERM or SIGINT; requests under way are answered first. Exits with 3 if the port is taken."""
-    runtime.run(_serve(settings, _listen(settings.collect_host, settings.collect_port)))
+    """Serve until SIGTERM or SIGINT; requests under way are answered first. Exits with 3 if the port is taken, and
+    with 6 if the secret is damaged."""
+    key = _secret(settings)
+    runtime.run(_serve(settings, _listen(settings.collect_host, settings.collect_port), key))
+
+
+def _secret(settings: Settings) -> Secret:
+    try:
+        return secret.load(settings)
+    except ConfigError as error:
+        fault = error.faults[0]
+        log.error("the collector cannot start", cause=f"{error.source}: {fault.message}", remedy=fault.remedy)
+        sys.exit(DAMAGED)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -69,11 +88,19 @@ def _listen(host: str, port: int) -> socket.socket:
         sys.exit(PORT_TAKEN)
 
 
-async def _serve(settings: Settings, listener: socket.socket) -> None:
+async def _serve(settings: Settings, listener: socket.socket, key: Secret) -> None:
     state = State.open(settings.data)
     version, process = state.version(), state.process()
     event_log = SqliteLogWriter(settings.data, max_bytes=process.log.max_bytes, max_age=process.log.max_age)
-    collector = Collector(state.sources(), event_log)
+    suffixes()  # read now, not while the first page waits
+    collector = Collector(
+        state.sources(),
+        event_log,
+        integrations=_integrations(state),
+        secret=key,
+        public_url=settings.public_url,
+        emulator_url=settings.emulator_url,
+    )
     entry = Entry(collector, process.trusted_proxies)
     config = uvicorn.Config(
         entry,
@@ -91,13 +118,24 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     log.info("collecting", host=host, port=port, sources=len(state.sources()))
     following = asyncio.create_task(_follow(state, version, collector, entry, event_log))
+    erasures = asyncio.create_task(erasing.follow(state, event_log))
     try:
         await server.serve(sockets=[listener])
     finally:
-        following.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await following
+        for task in (following, erasures):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await asyncio.shield(event_log.close())
+
+
+def _integrations(state: State) -> Sequence[Integration]:
+    """Whose cookies pages get. One that cannot be read must not keep events from being collected."""
+    try:
+        return [live.integration for live in state.integrations()]
+    except StateError as error:
+        log.error("no cookies are set for vendors", cause=str(error))
+        return []
 
 
 async def _follow(state: State, version: str, collector: Collector, entry: Entry, event_log: SqliteLogWriter) -> None:
@@ -109,7 +147,7 @@ async def _follow(state: State, version: str, collector: Collector, entry: Entry
         except StateError as error:
             log.error("the configuration cannot be taken over", cause=str(error))
             continue
-        collector.reload(sources)
+        collector.reload(sources, _integrations(state))
         entry.trust(process.trusted_proxies)
         event_log.max_bytes, event_log.max_age = process.log.max_bytes, process.log.max_age
         log.info("configuration changed: collect goes on with it", sources=len(sources))

@@ -109,4 +109,5 @@ def _page(summary: "Summary") -> Iterator[str]:
         yield "If it is the mapping: correct it and import again, and only these rows are taken."
         yield "If it is the rows: correct them in a file of their own; a changed file counts as a new one."
     if summary.message_id is not None and summary.total_accepted:
-        yield f"What became of a line: firsthand trace {summary.message_id.replace('{line}', 'LINE')}"
+        own = ", or with the messageId it has itself" if summary.own_ids else ""
+        yield f"What became of a line: firsthand trace {summary.message_id.replace('{line}', 'LINE')}{own}"

@@ -17,8 +17,10 @@ import msgspec
 from firsthand.config.faults import ConfigError, Fault
 from firsthand.config.file import ConfigFile
 from firsthand.config.model import (
+    Cmp,
     Config,
     Consent,
+    Cookies,
     Delivery,
     EventMapping,
     EventRule,
@@ -35,10 +37,12 @@ if TYPE_CHECKING:
     from firsthand.vendors.base import AnyVendor
 
 __all__ = [
+    "Cmp",
     "Config",
     "ConfigError",
     "ConfigFile",
     "Consent",
+    "Cookies",
     "Delivery",
     "Duration",
     "EventMapping",

@@ -63,22 +63,25 @@ def check_vendors(document: Document, vendors: Mapping[str, "AnyVendor"]) -> dic
             continue
         given = integration.get("settings")
         settings = convert(document, vendor.settings, {} if given is None else given, (*path, "settings"))
-        _check_mapping(document, vendor, integration, path)
+        _check_mapping(document, vendor, settings, integration, path)
         if settings is not UNSET:
             _check_endpoints(document, vendor, settings, integration, path)
             found[int(path[1])] = settings
     return found
 
 
-def _check_mapping(document: Document, vendor: "AnyVendor", integration: dict[str, Any], path: Path) -> None:
+def _check_mapping(
+    document: Document, vendor: "AnyVendor", settings: Any, integration: dict[str, Any], path: Path
+) -> None:
     """An event can only be enabled where the vendor knows it: a misspelt one would never be sent."""
     mapping = integration.get("mapping")
     events = mapping.get("events") if isinstance(mapping, dict) else None
+    own = {} if settings is UNSET else vendor.own_events(settings)
     for name, rule in (events if isinstance(events, dict) else {}).items():
         enabled = isinstance(rule, dict) and rule.get("enabled", True) is True
-        if enabled and name not in vendor.events:
+        if enabled and name not in vendor.events and name not in own:
             place = (*path, "mapping", "events", name)
-            document.fault(place, f"{vendor.name} takes no such event", did_you_mean(name, vendor.events))
+            document.fault(place, f"{vendor.name} takes no such event", did_you_mean(name, {**vendor.events, **own}))
 
 
 def _check_endpoints(

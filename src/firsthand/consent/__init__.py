@@ -1,6 +1,15 @@
 """Consent: what the visitor allowed, read from the event, and what it means for one integration."""
 
-from .decide import decide, decide_unknown
+from .decide import GivenAnswer, decide, decide_again, decide_consent, decide_unknown, is_answer
 from .decision import Decision, Policy
 
-__all__ = ["Decision", "Policy", "decide", "decide_unknown"]
+__all__ = [
+    "Decision",
+    "GivenAnswer",
+    "Policy",
+    "decide",
+    "decide_again",
+    "decide_consent",
+    "decide_unknown",
+    "is_answer",
+]

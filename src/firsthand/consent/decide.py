@@ -7,27 +7,45 @@ An event carries the visitor's answer in `context.consent`, each part optional:
 Segment's own `categoryPreferences` is read as `categories`. A part of the wrong type counts as absent.
 """
 
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
-from ..event import Event
+import msgspec
+
+from ..event import Event, format_time
 from .decision import Decision, Policy
-from .tcf import decode
+from .tcf import decode, gdpr_applies
 
 # The US Privacy strings (IAB CCPA Compliance Framework, version 1: version, notice given, opted out of sale, covered
 # by the LSPA) that leave an advertiser free to sell: notice given and not opted out, or the law does not apply.
 # These are the ones Criteo's own tag accepts; any other, such as no notice given, counts as opted out.
 _NOT_OPTED_OUT = frozenset({"1YNY", "1YNN", "1YN-", "1-N-", "1---"})
 
+ADVERTISING = "marketing"
+"""The category whose refusal every advertising vendor keeps to, whatever the integration's basis."""
+
+
+class GivenAnswer(NamedTuple):
+    """What a visitor said, as a `context.consent`, and when (milliseconds since 1970)."""
+
+    consent: dict[str, Any]
+    at_ms: int
+
 
 def decide(event: Event, policy: Policy) -> Decision:
-    """What may be done with an event now. Pure, and never raises, whatever the event holds.
+    """What may be done with an event now, by what it carries itself. Pure, and never raises, whatever it holds.
 
     A refusal that the event carries is honoured under every basis, also `none`: a TC string that does not grant
-    what the policy asks for and, where the vendor is an advertising vendor, Global Privacy Control and an opt-out
-    of sale (US Privacy). Without one, the policy's basis decides; `hold` means that the answer is not known yet.
+    what the policy asks for and, where the vendor is an advertising vendor, Global Privacy Control, an opt-out of
+    sale (US Privacy) and `marketing: false`. Without one, the policy's basis decides; `hold` means that the answer
+    is not known yet.
     """
-    consent = event.get("context", "consent")
+    return decide_consent(event.get("context", "consent"), policy)
+
+
+def decide_consent(consent: Any, policy: Policy) -> Decision:
+    """The same by a `context.consent`, whosesoever."""
     if not isinstance(consent, dict):
         consent = {}
     by_tcf = _by_tcf(consent.get("tcf"), policy)
@@ -39,6 +57,8 @@ def decide(event: Event, policy: Policy) -> Decision:
         us_privacy = consent.get("usPrivacy")
         if isinstance(us_privacy, str) and us_privacy and us_privacy not in _NOT_OPTED_OUT:
             return _refused(policy, "us_privacy", "the US Privacy string does not allow sale")
+        if _categories(consent).get(ADVERTISING) is False:
+            return _refused(policy, "categories", f"{ADVERTISING} refused")
     if policy.basis == "tcf":
         return by_tcf
     if policy.basis == "categories":
@@ -46,20 +66,66 @@ def decide(event: Event, policy: Policy) -> Decision:
     return Decision("allow", "none")
 
 
-def decide_unknown(policy: Policy) -> Decision:
-    """What is done with an event whose hold has run out: as if the visitor had refused."""
-    return _refused(policy, policy.basis, "consent stayed unknown")
+def decide_again(
+    event: Event, others: Iterable[GivenAnswer | None], policy: Policy
+) -> tuple[Decision, GivenAnswer | None]:
+    """What may be done with an event when it is about to be sent, and the answer that counted if not its own.
+
+    A refusal of the event stands. What the event does not answer, the newest of the visitor's other answers that
+    this policy can be decided by does. And where the event allows, a refusal given since wins: `others` are answers
+    newer than the event's, where it has one.
+    """
+    consent = event.get("context", "consent")
+    own = decide_consent(consent, policy)
+    if own.decision in ("refuse", "anonymise"):
+        return own, None
+    newest = sorted((answer for answer in others if answer is not None), key=lambda answer: answer.at_ms, reverse=True)
+    for answer in newest:
+        other = decide_consent(answer.consent, policy)
+        if other.decision == "hold" or other.basis == "none":
+            continue  # it says nothing of what is asked here
+        if other.decision == "allow" and own.decision == "allow":
+            return own, None
+        try:
+            at = format_time(answer.at_ms)
+        except (ValueError, OverflowError, OSError):
+            at = format_time(0)
+        return msgspec.structs.replace(other, answered_at=at), answer
+    return own, None
+
+
+def is_answer(consent: Any) -> bool:
+    """Whether a `context.consent` holds an answer of the visitor's at all, of whatever kind.
+
+    Global Privacy Control that is off, and GDPR that applies, are none: they say nothing of what is allowed.
+    """
+    if not isinstance(consent, dict):
+        return False
+    tcf = consent.get("tcf")
+    if isinstance(tcf, dict):
+        string = tcf.get("tcString")
+        if (isinstance(string, str) and string) or gdpr_applies(tcf) is False:
+            return True
+    if consent.get("gpc") is True or (isinstance(consent.get("usPrivacy"), str) and consent["usPrivacy"]):
+        return True
+    return any(isinstance(granted, bool) for name, granted in _categories(consent).items() if name != "essential")
+
+
+def decide_unknown(policy: Policy, early: str = "") -> Decision:
+    """What is done with an event whose hold has run out: as if the visitor had refused. `early` says why it did
+    before its time."""
+    return _refused(policy, policy.basis, f"consent stayed unknown{'; ' + early if early else ''}")
 
 
 def _by_tcf(tcf: Any, policy: Policy) -> Decision:
     """IAB TCF: the vendor's consent bit and the bit of each purpose must be set; without a vendor id, the purposes."""
     if not isinstance(tcf, dict):
         return Decision("hold", "tcf", "no TCF signal yet")
-    if tcf.get("gdprApplies") is False:
+    applies = gdpr_applies(tcf)
+    if applies is False:
         return Decision("allow", "tcf", "GDPR does not apply")
     text = tcf.get("tcString")
     if not isinstance(text, str) or not text:
-        applies = tcf.get("gdprApplies") is True
         return Decision("hold", "tcf", "GDPR applies, no TC string yet" if applies else "no TCF signal yet")
     # A string without `gdprApplies` counts as GDPR applying: that there is one means that a CMP asked the visitor.
     try:
@@ -77,13 +143,17 @@ def _by_tcf(tcf: Any, policy: Policy) -> Decision:
     return _refused(policy, "tcf", ", ".join(missing))
 
 
+def _categories(consent: Mapping[str, Any]) -> dict[str, Any]:
+    for key in ("categories", "categoryPreferences"):
+        categories = consent.get(key)
+        if isinstance(categories, dict):
+            return categories
+    return {}
+
+
 def _by_categories(consent: dict[str, Any], policy: Policy) -> Decision:
     """The CMP's own categories: all that the policy names must be true; one that is false refuses."""
-    categories = consent.get("categories")
-    if not isinstance(categories, dict):
-        categories = consent.get("categoryPreferences")
-    if not isinstance(categories, dict):
-        categories = {}
+    categories = _categories(consent)
     refused = [name for name in policy.categories if categories.get(name) is False]
     if refused:
         return _refused(policy, "categories", f"{' '.join(refused)} refused")

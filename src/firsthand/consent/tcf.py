@@ -8,6 +8,7 @@ import base64
 import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
+from typing import Any
 
 import msgspec
 
@@ -20,6 +21,23 @@ a short hostile string ("vendors 1 to 65535", for every purpose) decodes to hund
 
 _BASE64URL = re.compile("[A-Za-z0-9_-]+")
 _NOT_ALLOWED, _REQUIRE_LEGITIMATE_INTEREST = 0, 2  # the restriction types under which consent does not count
+
+# TCF 1 asked for five purposes, numbered otherwise: 1 storing and accessing information, 2 personalisation (of
+# advertising and content, later and elsewhere), 3 selecting, delivering and measuring advertisements, 4 the same for
+# content, 5 measuring the use of content. A purpose of TCF 2 is granted by those of TCF 1 that together asked for it:
+# profiles by personalisation, what is chosen by a profile also by the choosing. 9 (market research), 10 (developing
+# services) and later ones were not asked for in TCF 1, so a version 1 string never grants them.
+_ASKED_IN_V1: Mapping[int, frozenset[int]] = {
+    1: frozenset({1}),
+    2: frozenset({3}),
+    3: frozenset({2}),
+    4: frozenset({2, 3}),
+    5: frozenset({2}),
+    6: frozenset({2, 4}),
+    7: frozenset({3}),
+    8: frozenset({4, 5}),
+}
+_NEVER = frozenset({0})
 
 
 class TCString(msgspec.Struct, frozen=True):
@@ -41,10 +59,11 @@ class TCString(msgspec.Struct, frozen=True):
         return bool(self.vendors >> vendor_id & 1)
 
     def missing_purposes(self, vendor_id: int | None, purposes: Iterable[int]) -> list[int]:
-        """Those of `purposes` that this vendor may not rely on consent for: refused, or barred by the publisher.
-
-        Purposes are compared by number. TCF 1 numbered other purposes (its 3 is ad selection, its 2 personalisation).
+        """Those of `purposes` (as TCF 2 numbers them) that this vendor may not rely on consent for: refused, or barred
+        by the publisher. Of a version 1 string, those that what the visitor was asked then does not cover.
         """
+        if self.version == 1:
+            return [purpose for purpose in purposes if not (_ASKED_IN_V1.get(purpose, _NEVER) <= self.purposes)]
         return [
             purpose
             for purpose in purposes
@@ -55,6 +74,13 @@ class TCString(msgspec.Struct, frozen=True):
     def grants(self, vendor_id: int, purposes: Iterable[int]) -> bool:
         """Whether the visitor consented to this vendor and to each of these purposes."""
         return self.has_vendor(vendor_id) and not self.missing_purposes(vendor_id, purposes)
+
+
+def gdpr_applies(tcf: Mapping[str, Any]) -> bool | None:
+    """`gdprApplies` of an event's `tcf`, if it is known: true or false, or 1 or 0 as apps keep it."""
+    applies = tcf.get("gdprApplies")
+    # `1 == True`, and 1.0 too: only whole numbers and the two words are meant.
+    return bool(applies) if isinstance(applies, int) and applies in (0, 1) else None
 
 
 def decode(text: str) -> TCString:

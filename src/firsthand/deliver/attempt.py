@@ -7,18 +7,24 @@ import hashlib
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import structlog
 
 from firsthand.config import Integration
-from firsthand.consent import Policy, decide, decide_unknown
+from firsthand.consent import GivenAnswer
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
+from firsthand.deliver.identifying import Identifier
+from firsthand.deliver.permission import Permission
 from firsthand.deliver.poison import Care
 from firsthand.deliver.policy import AMBIGUOUS_TRIES, CONFIGURATION, backoff, retry_after, verdicts
 from firsthand.deliver.redirects import Sender
 from firsthand.deliver.tail import UNREADABLE
 from firsthand.event import Event, decoder, parse_time
+from firsthand.eventlog.base import Position
+from firsthand.identity import Hub
 from firsthand.ledger.records import Delivery, Failure
+from firsthand.ledger.scrub import ERASED, end
 from firsthand.reasons import Dead, Filtered, Reason
 from firsthand.vendors.base import Answer, AnyVendor, Identity, Input, Request, Setup, Verdict
 
@@ -30,14 +36,20 @@ RESTING = frozenset({429, 503})
 """Statuses whose `Retry-After` (429: even without one) rests the whole lane, not only the one delivery."""
 
 
+Key = tuple[int, Position, int]
+"""Shard, position and generation of a delivery."""
+
+
 class Item:
     """A delivery on its way through a lane, with its event once decoded.
 
     `place` is its place in the lane's window until it is settled for the first time; `on_outcome` is told of its next
-    outcome, whatever that is.
+    outcome, whatever that is. Of one that was held: `leaving` until it is decided again, `stored` while its event is
+    in the ledger only, `answer` the one that brought it back, `early` why its time is up before it is. `counted` is
+    the answer by which it may be sent, where that is not its own.
     """
 
-    __slots__ = ("delivery", "event", "name", "on_outcome", "place")
+    __slots__ = ("answer", "counted", "delivery", "early", "event", "leaving", "name", "on_outcome", "place", "stored")
 
     def __init__(self, delivery: Delivery, event: Event | None, name: str) -> None:
         self.delivery = delivery
@@ -45,6 +57,14 @@ class Item:
         self.name = name
         self.place: Any = None
         self.on_outcome: Callable[[], None] | None = None
+        self.leaving = self.stored = False
+        self.answer: GivenAnswer | None = None
+        self.counted: GivenAnswer | None = None
+        self.early = ""
+
+    @property
+    def key(self) -> Key:
+        return self.delivery.shard, self.delivery.position, self.delivery.generation
 
 
 class Attempts:
@@ -67,26 +87,19 @@ class Attempts:
         breaker: Breaker,
         clock: Clock,
         care: Care | None = None,
+        hub: Hub | None = None,
     ) -> None:
         self.vendor = vendor
+        self._events = {**vendor.events, **vendor.own_events(setup.settings)}
         self._integration = integration
         self._setup = setup
         self._revision = revision
-        self._callers = callers
         self._sender = sender
         self._breaker = breaker
         self._clock = clock
         self._care = care
-        rule = integration.consent_rule
-        self._hold_ms = round(rule.hold * 1000)
-        self._policy = Policy(
-            basis=rule.basis,
-            on_refusal=rule.on_refusal,
-            purposes=rule.purposes,
-            categories=rule.categories,
-            vendor_id=vendor.tcf_vendor_id,
-            advertising=vendor.advertising,
-        )
+        self.permission = Permission(integration, vendor, hub)
+        self._identifier = Identifier(vendor, setup.settings, callers, self.permission.policy, hub)
         self._names = (integration.key, vendor.key, vendor.name)
 
     async def close(self) -> None:
@@ -97,9 +110,13 @@ class Attempts:
 
     def unwanted(self, event: Event, name: str) -> Reason | None:
         """Why this integration does not take an event of this name, if it doesn't."""
-        if name not in self.vendor.events and name not in self._integration.mapping.events:
+        if event.context.get("erased") is True:
+            return ERASED
+        if (bot := event.get("context", "bot")) and isinstance(bot, dict) and bot.get("filtered") is True:
+            return Reason("bot", "context.userAgent", f"the visitor is a program ({str(bot.get('name'))[:60]})")
+        if name not in self._events and name not in self._integration.mapping.events:
             return Reason("not_mapped", "event", f"{name!r} is not mapped to anything at {self.vendor.name}")
-        if self.vendor.events.get(name) is None:
+        if self._events.get(name) is None:
             return Reason("no_counterpart", "event", f"{self.vendor.name} has no counterpart of {name!r}")
         if not self._integration.mapping.takes(name):
             return Reason("disabled_event", "event", f"{name!r} is switched off in this integration's mapping")
@@ -123,6 +140,9 @@ class Attempts:
             except UNREADABLE as error:
                 self.dead(item, Reason("mapping_error", None, f"the event cannot be read ({type(error).__name__})"))
                 return False
+        if self._identifier.erased(delivery.source, event, delivery.received_ms):
+            self.erased(item)
+            return False
         limit = self.vendor.max_age(self._setup.settings, event)
         age = (now_ms - parse_time(event.timestamp)) / 1000
         if limit is not None and age > limit:
@@ -130,43 +150,31 @@ class Attempts:
             reason = Reason("too_old", "timestamp", f"{text}. {self.vendor.too_old}".rstrip(". "))
             (self.dead if delivery.detail.tries else self.filtered)(item, reason)
             return False
-        decision = decide(event, self._policy)
-        if decision.decision == "hold":
-            ends_ms = delivery.received_ms + self._hold_ms
-            if now_ms < ends_ms:
-                delivery.state, delivery.next_ms, delivery.detail.consent = "held", ends_ms, decision
-                return False
-            decision = decide_unknown(self._policy)
-            if decision.decision == "refuse":
-                delivery.detail.consent = decision
-                self.filtered(item, Reason("consent_unknown", "context.consent", decision.detail))
-                return False
-        delivery.detail.consent = decision
-        if decision.decision == "refuse":
-            self.filtered(item, Reason("consent_refused", "context.consent", f"{decision.basis}: {decision.detail}"))
-            return False
-        return self._identify(item, event)
+        return self._consented(item, event, now_ms) and self._identify(item, event)
+
+    def _consented(self, item: Item, event: Event, now_ms: int) -> bool:
+        """Whether consent lets a delivery be sent, with or without identity; decided anew each time."""
+        detail = item.delivery.detail
+        if not detail.tries:
+            detail.revision = self._revision
+        refused = self.permission.decide(item, event, now_ms)
+        if refused is not None:
+            detail.identity = None
+            self.filtered(item, refused)
+        return refused is None and item.delivery.state != "held"
 
     def _identify(self, item: Item, event: Event) -> bool:
         """Freeze what is known of the visitor at the first attempt."""
-        detail = item.delivery.detail
+        delivery, detail = item.delivery, item.delivery.detail
         if detail.identity is not None:
             return True
-        name, ids = self.vendor.id_name, event.get("context", "ids")
-        known: dict[str, str] = {}
-        if name is not None and isinstance(ids, dict):
-            caller = self.vendor.id_caller(self._setup.settings) if self.vendor.id_caller else ""
-            value = ids.get(f"{name}@{caller}")
-            if value is None and name in ids:
-                callers = self._callers.get(item.delivery.source, frozenset())
-                if len(callers) > 1:
-                    message = f"this source feeds several callers ({', '.join(sorted(callers))}): say {name}@CALLER"
-                    self.dead(item, Reason("field_invalid", f"context.ids.{name}", message))
-                    return False
-                value = ids[name]
-            if isinstance(value, str) and value:
-                known[name] = value
-        detail.identity = Identity(known)
+        found = self._identifier.identity(
+            delivery.source, event, delivery.received_ms, self._clock.now_ms(), detail.consent
+        )
+        if isinstance(found, Reason):
+            self.dead(item, found)
+            return False
+        detail.identity = found
         return True
 
     # -- the attempt ---------------------------------------------------------------------------------------------
@@ -218,7 +226,12 @@ class Attempts:
     def _build(self, items: list[Item]) -> list[Request] | None:
         """The requests, or None when something stands against it (with a single item: its outcome is set)."""
         inputs = [
-            Input(item.event, item.name, item.delivery.detail.identity or Identity(), item.delivery.detail.consent)
+            Input(
+                _as_answered(item.event, item.counted),
+                item.name,
+                item.delivery.detail.identity or Identity(),
+                item.delivery.detail.consent,
+            )
             for item in items
             if item.event is not None and item.delivery.detail.consent is not None
         ]
@@ -338,9 +351,20 @@ class Attempts:
         """We decided not to send it."""
         item.delivery.state, item.delivery.next_ms, item.delivery.detail.reason = "filtered", None, reason
 
+    def erased(self, item: Item) -> None:
+        """Its visitor was erased: what it holds of them goes with it."""
+        end(item.delivery)
+
     def dead(self, item: Item, reason: Reason) -> None:
         """It could not be sent."""
         item.delivery.state, item.delivery.next_ms, item.delivery.detail.reason = "dead", None, reason
+
+
+def _as_answered(event: Event, answer: GivenAnswer | None) -> Event:
+    """An event with the answer that counted in place of its own: vendors are told on which string it was sent."""
+    if answer is None:
+        return event
+    return msgspec.structs.replace(event, context={**event.context, "consent": answer.consent})
 
 
 def _span(seconds: float) -> str:

@@ -1,31 +1,36 @@
 """A lane: one integration's way from the event log to its vendor.
 
     reader ──► slots (a visitor has one, so at most one request of theirs is in flight) ──► attempt ──► recorder
-                 ▲                                                                             │
-                 └────────── due retries, probes ◄── keeper ◄── open set (retrying, held) ◄────┘
+      │         ▲                                                                              │
+      │         ├────────── due retries, probes ◄── keeper ◄── open set (retrying) ◄───────────┤
+      └ answer ─┴── answered, or time is up ◄── holding (no answer on consent yet) ◄───────────┘
 
 The reader stops while the vendor is down, rests or is not to be trusted: the backlog stays in the log. Only what
-was in flight waits in the open set, which is bounded.
+was in flight waits in the open set, which is bounded. What waits for a visitor's answer never stops it.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 
 import structlog
 
 from firsthand.config import Integration
-from firsthand.deliver.attempt import Attempts, Item
+from firsthand.consent import GivenAnswer, is_answer
+from firsthand.deliver.attempt import Attempts, Item, Key
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
+from firsthand.deliver.holding import Holding, Restore
 from firsthand.deliver.openset import OpenSet
+from firsthand.deliver.passing import Passing
 from firsthand.deliver.poison import Suspect
 from firsthand.deliver.recorder import Recorder
+from firsthand.deliver.slots import Slot, Slots
 from firsthand.deliver.tail import UNREADABLE, Entry, Tail
 from firsthand.deliver.window import Window
-from firsthand.event import canonical_name, decoder
-from firsthand.eventlog.base import Gap, Position
-from firsthand.ledger.records import OPEN, Delivery, LaneState, Range
+from firsthand.event import Event, canonical_name, decoder
+from firsthand.eventlog.base import Gap
+from firsthand.identity.lesson import moment
+from firsthand.ledger.records import OPEN, Delivery, LaneState
 from firsthand.ratelimit import TokenBucket
 from firsthand.reasons import Reason
 
@@ -40,21 +45,11 @@ IDLE = 3600.0
 NO_URLS: frozenset[str] = frozenset()
 
 
-class Slot:
-    """Deliveries of some of the visitors, one at a time."""
-
-    __slots__ = ("probe", "queue", "wake")
-
-    def __init__(self) -> None:
-        self.queue: deque[Item] = deque()
-        self.probe: Item | None = None
-        self.wake = asyncio.Event()
-
-
 class Lane:
     """Runs until `drain`.
 
-    `home_urls` are the home pages of each source it reads; `poison` is an event that killed the process before.
+    `home_urls` are the home pages of each source it reads; `held` are the deliveries that waited for an answer when
+    the process ended, and `restore` reads one of them back; `poison` is an event that killed the process before.
     """
 
     def __init__(
@@ -62,6 +57,8 @@ class Lane:
         *,
         integration: Integration,
         state: LaneState,
+        held: Iterable[Delivery],
+        restore: Restore,
         home_urls: dict[str, frozenset[str]],
         tail: Tail,
         recorder: Recorder,
@@ -89,8 +86,9 @@ class Lane:
         self._in_flight = 0
         rate = integration.delivery.rate_per_second
         self._bucket = TokenBucket(rate, clock.monotonic) if rate else None
-        self._slots = [Slot() for _ in range(1 if window == 1 else integration.delivery.concurrency)]
+        self._slots = Slots(1 if window == 1 else integration.delivery.concurrency)
         self._open = OpenSet()
+        self._holding = Holding(restore, lambda: recorder.committed)
         self._resting_until = 0.0
         self._flowing = integration.enabled
         self._wanted = False
@@ -98,6 +96,7 @@ class Lane:
         self._poke = asyncio.Event()
         self._room = asyncio.Event()
         self.tasks: list[asyncio.Task[None]] = []
+        self._passing = Passing(state, integration.key, self._window, tail.log, recorder)
         recorder.register(state.id, self._window.moved, self.poke)
         for delivery in state.open:
             item = Item(delivery, None, delivery.detail.name)
@@ -105,12 +104,18 @@ class Lane:
                 self.finish(item)
             else:
                 self._open.add(item)
+        for delivery in held:
+            item = Item(delivery, None, delivery.detail.name)
+            if self._is_poison(item):
+                self.finish(item)
+            else:
+                self._holding.add(delivery, _event(delivery), None)
 
     # -- life ------------------------------------------------------------------------------------------------
 
     def start(self) -> None:
         jobs = [self._read(shard) for shard in self._window.shards]
-        jobs += [self._work(slot) for slot in self._slots]
+        jobs += [self._work(slot) for slot in self._slots.all]
         self.tasks = [asyncio.create_task(job) for job in (*jobs, self._keep())]
 
     async def drain(self, seconds: float) -> None:
@@ -134,10 +139,7 @@ class Lane:
 
     def replay(self, item: Item) -> None:
         """Take a delivery of a replay: it waits its turn in its visitor's slot."""
-        try:
-            event = item.event = decoder.decode(item.delivery.event or b"")
-        except UNREADABLE:
-            event = None  # said when it is attempted
+        event = item.event = _event(item.delivery)  # where it can't be read, that is said when it is attempted
         if event is not None:
             item.delivery.message_id = event.message_id
             home_urls = self._home_urls.get(item.delivery.source, NO_URLS)
@@ -149,12 +151,24 @@ class Lane:
                 return
         self.enqueue(item)
 
+    def erase(self, keys: Collection[Key]) -> None:
+        """End those of these deliveries that wait for anything: their visitor was erased."""
+        for item in (*self._open.take(keys), *self._holding.take(keys), *self._slots.take_of(keys)):
+            if self._holding.restore(item):
+                self.attempts.erased(item)
+                self.finish(item)
+
+    def under_way(self) -> list[Item]:
+        """Those whose attempt is under way."""
+        return self._slots.under_way()
+
     def health(self) -> dict[str, object]:
         """How the lane is, for `status`: whether it sends, and since when it does not."""
         return {
             "at_ms": self._clock.now_ms(),
             "breaker": self.breaker.state,
             "open": len(self._open),
+            "held": len(self._holding),
             "in_flight": self._in_flight,
         }
 
@@ -170,12 +184,12 @@ class Lane:
             await self._wait_for_room()
             entries = await self._tail.read(shard, after, READ_ROWS, READ_WAIT)
             if not self._integration.enabled:
-                await self._skip(shard, entries)
+                await self._passing.skip(shard, entries)
                 after = self._window.cursor(shard)
                 continue
             for entry in entries:
                 if isinstance(entry, Gap):
-                    await self._settle_gap(shard, entry)
+                    await self._passing.gap(shard, entry)
                     after = entry.last
                 else:
                     await self._wait_for_room()
@@ -194,8 +208,8 @@ class Lane:
             return False
         if not self._flowing and not self._wanted:
             return True
-        full = self._in_window >= self._window_size or len(self._window) >= FARTHEST_AHEAD * self._window_size
-        return full or self._open.full
+        full = max(self._in_window, self._holding.leaving) >= self._window_size
+        return full or len(self._window) >= FARTHEST_AHEAD * self._window_size or self._open.full
 
     def _take(self, shard: int, entry: Entry) -> None:
         """Decide what needs no request; give the rest to the visitor's slot."""
@@ -231,6 +245,8 @@ class Lane:
             )
             self.finish(item)
             return
+        if len(self._holding):
+            self._answered(event, row.source, row.received_ms, row.visitor)
         delivery.message_id = event.message_id
         item.event = event
         item.name = delivery.detail.name = canonical_name(event, self._home_urls.get(row.source, NO_URLS))
@@ -250,50 +266,19 @@ class Lane:
         self.attempts.dead(item, Reason("poison", None, message))
         return True
 
-    def enqueue(self, item: Item) -> None:
-        slot = self._slots[item.delivery.visitor % len(self._slots)]
-        slot.queue.append(item)
-        slot.wake.set()
+    def _answered(self, event: Event, source: str, received_ms: int, visitor: int) -> None:
+        """An event with an answer on consent decides what its visitor has waiting, which goes before the event."""
+        consent = event.context.get("consent")
+        if isinstance(consent, dict) and is_answer(consent) and self.attempts.permission.settles(consent):
+            for item in self._holding.take_of(source, event, GivenAnswer(consent, moment(event, received_ms))):
+                self.enqueue(item, visitor)
+
+    def enqueue(self, item: Item, visitor: int | None = None) -> None:
+        """Let it wait for its turn among what its visitor, or another one, has there already."""
+        self._slots.put(item, item.delivery.visitor if visitor is None else visitor)
         if self._wanted:
             self._wanted = False
             self.poke()
-
-    async def _skip(self, shard: int, entries: Sequence[Entry | Gap]) -> None:
-        """A disabled integration: what passes is counted as a range and can be replayed."""
-        spans: dict[str, list[Position]] = {}
-        for entry in entries:
-            if isinstance(entry, Gap):
-                await self._settle_gap(shard, entry)
-            elif (shard, entry.row.source) in self._counted:
-                self._counted[shard, entry.row.source] += 1
-                if self._settled.get(shard, {}).pop(entry.row.position, None) is None:
-                    spans.setdefault(entry.row.source, []).append(entry.row.position)
-        for source, positions in spans.items():
-            self._recorder.add_range(
-                self.id,
-                Range(shard, positions[0], positions[-1], source, "filtered", "integration_disabled", len(positions)),
-            )
-        if entries:
-            last = entries[-1]
-            self._window.jump(shard, last.last if isinstance(last, Gap) else last.row.position)
-
-    async def _settle_gap(self, shard: int, gap: Gap) -> None:
-        """Events that can't be read any more become a range, once everything before them is settled."""
-        while not self._window.is_empty(shard):
-            await asyncio.sleep(0.01)
-        code = "backlog_overflow" if gap.kind == "dropped" else "log_damaged"
-        for position, source in list(self._settled.get(shard, {}).items()):
-            if position <= gap.last and (shard, source) in self._counted:  # it had its outcome before it was lost
-                del self._settled[shard][position]
-                self._counted[shard, source] += 1
-        counts = self._tail.log.counts(shard, gap.last)
-        for (lane_shard, source), counted in list(self._counted.items()):
-            lost = counts.get(source, 0) - counted
-            if lane_shard == shard and lost > 0:
-                self._recorder.add_range(self.id, Range(shard, gap.first, gap.last, source, "dead", code, lost))
-                self._counted[shard, source] += lost
-                log.error("events were lost to this integration", integration=self.key, code=code, count=lost)
-        self._window.jump(shard, gap.last)
 
     # -- sending -----------------------------------------------------------------------------------------------
 
@@ -307,16 +292,15 @@ class Lane:
                 if self._bucket is not None and (pause := self._bucket.take()):
                     await self._clock.sleep(pause)
                     continue
-                items = [slot.queue.popleft()]
-                while slot.queue and len(items) < batch:
-                    items.append(slot.queue.popleft())
+                items = slot.take(batch)
             else:
                 slot.wake.clear()
                 await slot.wake.wait()
                 continue
+            items = slot.working = [item for item in items if self._holding.restore(item)]
             self._in_flight += 1
             try:
-                rest = await self.attempts.attempt(items)
+                rest = await self.attempts.attempt(items) if items else 0.0
             finally:
                 self._in_flight -= 1
                 if probe is not None:
@@ -330,6 +314,7 @@ class Lane:
                 self.poke()
             for item in items:
                 self.finish(item)
+            slot.working = []
 
     def _close(self) -> None:
         """Send nothing more until the keeper says so."""
@@ -343,11 +328,20 @@ class Lane:
             item.place.settled = True
             item.place = None
             self._in_window -= 1
+        if item.leaving:
+            self._holding.left(item)
+            if not self._holding.leaving:
+                self.poke()
         self._open.remove(item)
-        if delivery.state in OPEN:
+        commit = self._recorder.add(self.id, delivery)
+        if delivery.state == "held":
+            self._holding.add(delivery, item.event or _event(delivery), commit)
+            for oldest in self._holding.take_over():
+                self.enqueue(oldest)
+            self.poke()
+        elif delivery.state in OPEN:
             self._open.add(item)
             self.poke()
-        self._recorder.add(self.id, delivery)
         if item.on_outcome is not None:
             item.on_outcome()
             item.on_outcome = None
@@ -386,31 +380,28 @@ class Lane:
         now_ms = self._clock.now_ms()
         for item in self._open.take_due(now_ms):
             self.enqueue(item)
-        next_ms = self._open.next_ms()
-        return IDLE if next_ms is None else max(0.0, (next_ms - now_ms) / 1000)
+        room = self._window_size - self._holding.leaving
+        for item in self._holding.take_due(now_ms, room):
+            self.enqueue(item)
+        due = [self._open.next_ms(), self._holding.next_ms() if self._holding.leaving < self._window_size else None]
+        return min([max(0.0, (next_ms - now_ms) / 1000) for next_ms in due if next_ms is not None], default=IDLE)
 
     def _flow(self) -> None:
         if self._flowing:
             return
         self._flowing = True
         self._room.set()
-        for slot in self._slots:
-            slot.wake.set()
+        self._slots.wake()
 
     def _choose_probe(self) -> Item | None:
         """The oldest retry, else the oldest event that waits; it goes to its slot past the closed gate."""
-        retry = self._open.take_oldest_retry()
-        if retry is not None:
-            return self._probe(retry)
-        heads = [slot.queue[0] for slot in self._slots if slot.queue]
-        if not heads:
-            return None
-        item = min(heads, key=lambda item: item.delivery.received_ms)
-        self._slots[item.delivery.visitor % len(self._slots)].queue.popleft()
-        return self._probe(item)
+        item = self._open.take_oldest_retry() or self._slots.take_oldest()
+        return None if item is None else self._slots.probe(item)
 
-    def _probe(self, item: Item) -> Item:
-        slot = self._slots[item.delivery.visitor % len(self._slots)]
-        slot.probe = item
-        slot.wake.set()
-        return item
+
+def _event(delivery: Delivery) -> Event | None:
+    """None where it can't be read."""
+    try:
+        return decoder.decode(delivery.event or b"")
+    except UNREADABLE:
+        return None

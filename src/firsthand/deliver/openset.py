@@ -1,6 +1,7 @@
-"""The deliveries of a lane that are not settled yet: those that retry, and those that wait for consent."""
+"""The deliveries of a lane that wait for their next try."""
 
 import heapq
+from collections.abc import Collection
 
 from firsthand.deliver.attempt import Item
 from firsthand.eventlog.base import Position
@@ -46,6 +47,14 @@ class OpenSet:
         while self._due and self._due[0][0] <= now_ms:
             due.append(heapq.heappop(self._due)[2])
         return due
+
+    def take(self, keys: Collection[Key]) -> list[Item]:
+        """Those of these that wait for their time."""
+        taken = [item for _, _, item in self._due if _key(item) in keys]
+        if taken:
+            self._due = [entry for entry in self._due if _key(entry[2]) not in keys]
+            heapq.heapify(self._due)
+        return taken
 
     def next_ms(self) -> int | None:
         """When the next one is due."""

@@ -14,8 +14,8 @@ import msgspec
 import structlog
 
 from firsthand.eventlog.base import Position
+from firsthand.ledger.base import Ledger
 from firsthand.ledger.records import Delivery
-from firsthand.ledger.sqlite import SqliteLedger
 
 log = structlog.get_logger()
 
@@ -57,7 +57,7 @@ class Run(msgspec.Struct):
         return self.deaths >= DEATHS_BEFORE_CARE
 
 
-def start_of_run(ledger: SqliteLedger, working: Mapping[str, Cursors], now_ms: int) -> Run:
+def start_of_run(ledger: Ledger, working: Mapping[str, Cursors], now_ms: int) -> Run:
     """Counts how often in a row the process died early or while a lane got no further, and finds what it died on.
 
     `working` are the cursors of the lanes that have work.
@@ -85,7 +85,7 @@ def start_of_run(ledger: SqliteLedger, working: Mapping[str, Cursors], now_ms: i
     return run
 
 
-def end_of_run(ledger: SqliteLedger, run: Run) -> None:
+def end_of_run(ledger: Ledger, run: Run) -> None:
     """It ended well."""
     run.clean = True
     ledger.set_run_value(RUN, msgspec.json.encode(run).decode())
@@ -94,7 +94,7 @@ def end_of_run(ledger: SqliteLedger, run: Run) -> None:
 class Care:
     """One event at a time over all lanes, so that there is never more than one suspect."""
 
-    def __init__(self, ledger: SqliteLedger) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._lock = asyncio.Lock()
 

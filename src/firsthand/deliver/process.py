@@ -20,6 +20,7 @@ from firsthand.deliver import replay
 from firsthand.deliver.attempt import Attempts
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
+from firsthand.deliver.erasing import Eraser
 from firsthand.deliver.http import HttpTransport, Transport
 from firsthand.deliver.lane import WINDOW, Lane
 from firsthand.deliver.poison import CAREFUL_SECONDS, Care, Suspect, end_of_run, start_of_run
@@ -28,6 +29,8 @@ from firsthand.deliver.redirects import Sender
 from firsthand.deliver.tail import Tail
 from firsthand.eventlog.base import LogReader, Position
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
+from firsthand.identity import Hub
+from firsthand.identity.lesson import names_of
 from firsthand.ledger.base import LedgerUnavailable
 from firsthand.ledger.reader import Filter, LedgerReader, total
 from firsthand.ledger.records import LIVE
@@ -35,7 +38,7 @@ from firsthand.ledger.sqlite import SqliteLedger
 from firsthand.settings import Settings
 from firsthand.state import Live, State, StateError
 from firsthand.state.watch import next_version
-from firsthand.vendors import get
+from firsthand.vendors import get, registry
 from firsthand.vendors.base import Setup
 
 log = structlog.get_logger()
@@ -58,6 +61,7 @@ def make_lane(
     window: int = WINDOW,
     poison: Suspect | None = None,
     care: Care | None = None,
+    hub: Hub | None = None,
 ) -> Lane:
     """A lane for one integration; `others` are all integrations, to know whose vendor ids a source carries."""
     integration, vendor = live.integration, get(live.vendor)
@@ -88,10 +92,13 @@ def make_lane(
         breaker=breaker,
         clock=clock,
         care=care,
+        hub=hub,
     )
     return Lane(
         integration=integration,
         state=state,
+        held=ledger.held(state.id),
+        restore=lambda key: ledger.restore(state.id, *key),
         home_urls={source.key: frozenset(source.home_urls) for source in mine},
         tail=tail,
         recorder=recorder,
@@ -127,7 +134,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
         return False
     ledger = SqliteLedger(directory)
     recorder = Recorder(ledger, clock)
-    tail = Tail(log_reader)
+    hub = Hub(directory, names_of(registry().values()))
+    tail = Tail(log_reader, hub)
     version = state.version()
     integrations, sources, process = state.integrations(), state.sources(), state.process()
     reader = LedgerReader(directory)
@@ -147,6 +155,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
             window=1 if care else WINDOW,
             poison=this_run.killer,
             care=care,
+            hub=hub,
         )
         for live in integrations
     }
@@ -157,7 +166,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
     jobs = [
         asyncio.create_task(recorder.run()),
         asyncio.create_task(_replays(state, lanes, directory, log_reader, clock)),
-        asyncio.create_task(_upkeep(ledger, lanes, process.ledger.max_age)),
+        asyncio.create_task(Eraser(settings, state, hub, tail, ledger, clock, lanes, recorder).follow()),
+        asyncio.create_task(_upkeep(ledger, hub, lanes, process.ledger.max_age)),
+        *(asyncio.create_task(tail.follow(shard)) for shard in log_reader.shards()),
         *(task for lane in lanes.values() for task in lane.tasks),
     ]
     stopping = asyncio.create_task(stop.wait())
@@ -181,6 +192,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
             await recorder.flush()
     with contextlib.suppress(LedgerUnavailable, apsw.Error):
         end_of_run(ledger, this_run)
+    hub.close()
     reader.close()
     ledger.close()
     log_reader.close()
@@ -228,7 +240,7 @@ async def _open_log(directory: Path, stop: asyncio.Event) -> SqliteLogReader | N
     return None
 
 
-async def _upkeep(ledger: SqliteLedger, lanes: Mapping[str, Lane], max_age: float) -> None:
+async def _upkeep(ledger: SqliteLedger, hub: Hub, lanes: Mapping[str, Lane], max_age: float) -> None:
     """Prunes old rows; writes down, for whoever asks, how each lane is.
 
     Neither matters enough to end the process for: while the ledger takes nothing, the recorder has stopped sending,
@@ -241,6 +253,8 @@ async def _upkeep(ledger: SqliteLedger, lanes: Mapping[str, Lane], max_age: floa
                 await asyncio.to_thread(ledger.set_run_value, f"lane:{key}", health)
             while await asyncio.to_thread(ledger.prune, round((time.time() - max_age) * 1000)):
                 await asyncio.sleep(0.01)
+            await asyncio.to_thread(ledger.export_consent_head, round(time.time() * 1000))
+            await asyncio.to_thread(hub.checkpoint)
         await asyncio.sleep(2.0)
 
 

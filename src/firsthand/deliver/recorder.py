@@ -39,6 +39,9 @@ class Recorder:
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
         self._on_change: list[Callable[[], None]] = []
+        self._commit_number = 1
+        self.committed = 0
+        """The number of the last commit that the ledger has taken."""
         self.stalled = False
 
     def register(self, lane: int, cursors: Cursors, on_change: Callable[[], None]) -> None:
@@ -46,8 +49,9 @@ class Recorder:
         self._cursors[lane] = cursors
         self._on_change.append(on_change)
 
-    def add(self, lane: int, delivery: Delivery) -> None:
-        """Hand over an outcome. The caller may go on changing an open delivery: a copy is kept."""
+    def add(self, lane: int, delivery: Delivery) -> int:
+        """Hand over an outcome; returns the number of the commit that it goes with. The caller may go on changing an
+        open delivery: a copy is kept."""
         kept = delivery
         if delivery.state in OPEN:
             kept = copy.copy(delivery)
@@ -57,6 +61,7 @@ class Recorder:
             delivery.replaces_range = None
         self._batch(lane).deliveries.append(kept)
         self._added()
+        return self._commit_number
 
     def add_range(self, lane: int, span: Range) -> None:
         self._batch(lane).ranges.append(span)
@@ -99,21 +104,31 @@ class Recorder:
                         pass
             await self.flush()
 
+    async def caught_up(self) -> None:
+        """Once all that was handed over until now is in the ledger."""
+        number = self._commit_number
+        self._wake.set()
+        while self.committed < number:
+            await asyncio.sleep(0.005)
+
     async def flush(self) -> None:
         """Commit what is there; repeats until the ledger takes it."""
         self._wake.clear()
         self._full.clear()
         pending, self._pending, self._count = self._pending, {}, 0
+        number, self._commit_number = self._commit_number, self._commit_number + 1
         for lane, cursors in self._cursors.items():
             moved = cursors()
             if moved:
                 batch = pending.setdefault(lane, LaneBatch(lane=lane))
                 batch.cursors = {**batch.cursors, **moved}
         if not pending:
+            self.committed = number
             return
         while True:
             try:
                 await self._commit(pending)
+                self.committed = number
                 break
             except LedgerUnavailable as error:
                 if not self._failing:

@@ -4,7 +4,8 @@ By Criteo's guide "Server To Server - Website Events": the entry host answers 30
 regional host always answers 200 with `{"errors": [], "warnings": []}`, both empty when all is well. Neither checks who
 is calling. Codes and texts of errors are our invention, see `criteo_s2s_rules`.
 
-Routes, under `/criteo-s2s`: `/m/event` (the entry host), `/eu/m/event`, `/us/m/event`, `/as/m/event`.
+Routes, under `/criteo-s2s`: `/m/event` (the entry host), `/eu/m/event`, `/us/m/event`, `/as/m/event`; `/sync`, which
+is another host of Criteo's (`gum.criteo.com`), see `criteo_s2s_sync`.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +17,8 @@ import msgspec
 from firsthand.emulators.base import Clock, Emulator, Sleep
 from firsthand.emulators.criteo_s2s_checks import Call, Consent, Judgement, judge
 from firsthand.emulators.criteo_s2s_rules import USER_IDENTIFIER_MISSING, Settings
+from firsthand.emulators.criteo_s2s_sync import Consent as SyncConsent
+from firsthand.emulators.criteo_s2s_sync import Status, sync, user_of
 from firsthand.emulators.exchange import Answer, Reply, Request, not_found
 from firsthand.emulators.faults import CLOSING, COMMON_KINDS, Fault, FaultKind, spoil
 from firsthand.emulators.ledger import Entry
@@ -60,6 +63,8 @@ class CriteoEntry(Entry, gc=False, kw_only=True):
     """The fields that tell or lead to the visitor."""
     privacy_violation: bool
     """Consent was refused and identity is there all the same. Criteo takes refused events, without the visitor's id."""
+    user: str | None
+    """The browser to which `/sync` gave this GUM id for this mapping key. None: to nobody, or for another."""
     matched: bool
     """Criteo could find the visitor: by a GUM id, e-mail, idfa or gaid, and consent isn't refused."""
     anonymous: bool
@@ -70,16 +75,33 @@ class CriteoEntry(Entry, gc=False, kw_only=True):
     """Accepted, then thrown away for its age without a word (Amperity: 2 days for offline sales)."""
 
 
+class SyncEntry(Entry, gc=False, kw_only=True):
+    """A cookie sync in the ledger. `accepted` says that it was answered; its count is `syncs`."""
+
+    counted_as: ClassVar[str] = "syncs"
+
+    caller: str
+    response: str
+    """`r`: 0, 1 or 2."""
+    sync: Status | None
+    """What was answered; None where the call was refused."""
+    id: str | None
+    """The id handed out, salted for the caller."""
+    user: str | None
+    """Criteo's own id for the browser, which stands with that browser's events too."""
+    consent: SyncConsent
+
+
 FLAGS = ("privacy_violation", "matched", "anonymous", "duplicate", "discarded_late")
 
 
 class CriteoS2S(Emulator):
-    """Criteo's widget endpoint. A GUM sync endpoint is one more line in `routes`."""
+    """Criteo's widget endpoint, and its cookie sync."""
 
     key: ClassVar[str] = "criteo-s2s"
     settings_type: ClassVar[type[msgspec.Struct]] = Settings
     fault_kinds: ClassVar[Mapping[str, FaultKind]] = {**ANSWER_KINDS, **HOP_KINDS, **ENTRY_KINDS}
-    counts: ClassVar[tuple[str, ...]] = ("faults", *FLAGS)
+    counts: ClassVar[tuple[str, ...]] = ("faults", "syncs", *FLAGS)
     fault_matches: ClassVar[frozenset[str]] = frozenset({"event"})
 
     def __init__(self, clock: Clock, seed: int, sleep: Sleep) -> None:
@@ -87,6 +109,7 @@ class CriteoS2S(Emulator):
         self._sales: dict[tuple[str, str], None] = {}
         self.routes: dict[str, Callable[[Request], Awaitable[Answer]]] = {
             "/m/event": self._entry,
+            "/sync": self._sync,
             **{f"/{region}/m/event": partial(self._regional, region) for region in REGIONS},
         }
 
@@ -172,6 +195,7 @@ class CriteoS2S(Emulator):
             consent=found.consent,
             identity=found.identity,
             privacy_violation=refused and bool(found.identity),
+            user=_user(found),
             matched=found.matched and not refused,
             anonymous=found.errors == [USER_IDENTIFIER_MISSING],
             duplicate=accepted and self._is_repeated(found),
@@ -181,6 +205,39 @@ class CriteoS2S(Emulator):
         counts["faults"] += fault is not None
         for flag in FLAGS:
             counts[flag] += getattr(entry, flag)
+
+    async def _sync(self, request: Request) -> Answer:
+        """Answers and records a call of a browser. A fault's `match` knows it as the event `sync`."""
+        if self.faults and (closing := self.faults.draw(CLOSING)):
+            return spoil(closing, ACCEPTED)
+        now = self.clock()
+        reply, found = sync(request, self._settings)
+        fault = self.faults.draw(COMMON_KINDS, lambda match: match.get("event") == "sync") if self.faults else None
+        answer = reply if fault is None else spoil(fault, reply)
+        self.ledger.add(
+            SyncEntry(
+                at=round(now * 1000),
+                method=request.method,
+                url=request.url,
+                body=b"",
+                body_is_json=False,
+                accepted=not found.errors and (fault is None or self.faults.kinds[fault.kind].taken),
+                errors=found.errors,
+                warnings=found.warnings,
+                status=answer.status if isinstance(answer, Reply) else None,
+                fault=fault.kind if fault else None,
+                caller=found.caller,
+                response=found.response,
+                sync=found.status,
+                id=found.id,
+                user=found.user,
+                consent=found.consent,
+            )
+        )
+        self.ledger.counts["faults"] += fault is not None
+        if fault is not None and fault.kind == "slow":
+            await self.sleep(5.0 if fault.seconds is None else fault.seconds)
+        return answer
 
     def _is_repeated(self, found: Judgement) -> bool:
         repeated = False
@@ -231,6 +288,12 @@ def _call(request: Request, body: bytes, size: int) -> Call:
         body,
         size,
     )
+
+
+def _user(found: Judgement) -> str | None:
+    ids = found.payload.get("id") if found.payload else None
+    caller, id = (ids.get("mapping_key"), ids.get("mapped_user_id")) if isinstance(ids, dict) else (None, None)
+    return user_of(str(caller), id) if isinstance(caller, (str, int)) and isinstance(id, str) else None
 
 
 def _has_event(found: Judgement, match: Mapping[str, str]) -> bool:

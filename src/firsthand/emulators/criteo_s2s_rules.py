@@ -82,6 +82,20 @@ class Age(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Events further ahead are refused. Our invention."""
 
 
+class Sync(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How `/sync` behaves."""
+
+    third_party_cookies: bool = True
+    """False: the browser keeps no cookies of Criteo's on others' pages, as Safari."""
+    id_at_first_call: bool = True
+    """False: the first call of a browser only sets Criteo's cookie, the next one gives the id."""
+    return_hosts: dict[str, tuple[str, ...]] = {}
+    """By caller (`c`), the hosts that `u` may lead to. Callers not named: loopback, and shopname.com with what is
+    under it."""
+    without_id: Literal["empty", "macro"] = "empty"
+    """What is put in place of `@USERID@` where there is no id: nothing, or it stays. Criteo documents neither."""
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The switches of `/_control/criteo-s2s/settings`."""
 
@@ -99,6 +113,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     purposes: tuple[int, ...] = (1,)
     """TCF purposes that must be granted besides the vendor; which ones Criteo asks for is documented nowhere."""
     age: Age = Age()
+    sync: Sync = Sync()
 
 
 class Report:

@@ -6,7 +6,7 @@ first; the counts go on. Bodies are kept as they came and only put into JSON whe
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -20,6 +20,9 @@ CHUNK = 500
 
 class Entry(msgspec.Struct, gc=False, kw_only=True):
     """One request received. Vendors add what they can say about it in a subclass."""
+
+    counted_as: ClassVar[str] = "accepted"
+    """The count to which it adds if it is accepted."""
 
     at: int
     """When, in milliseconds since 1970; shown as ISO 8601."""
@@ -58,7 +61,7 @@ class Ledger:
         self._entries[self._next] = entry
         self._next += 1
         self._bytes += len(entry.body) + len(entry.url)
-        self.counts["accepted"] += entry.accepted
+        self.counts[entry.counted_as] += entry.accepted
         while len(self._entries) > self._max_entries or (
             self._bytes > self._max_bytes and self._first < self._next - 1
         ):

@@ -29,8 +29,9 @@ from firsthand.emulators.exchange import (
     Send,
     not_found,
 )
+from firsthand.emulators.raptor import Raptor
 
-EMULATORS: Mapping[str, type[Emulator]] = {kind.key: kind for kind in (CriteoS2S,)}
+EMULATORS: Mapping[str, type[Emulator]] = {kind.key: kind for kind in (CriteoS2S, Raptor)}
 
 CONNECTION = "firsthand.connection"
 """The extension of the ASGI scope under which `Protocol` offers itself."""
@@ -153,6 +154,9 @@ def run(port: int, host: str = "127.0.0.1", faults: dict[str, object] | None = N
     if faults:
         app.inject(faults)
     with socket.create_server((host, port), backlog=4096) as listener, suppress(KeyboardInterrupt):
+        address = f"http://{host}:{listener.getsockname()[1]}"
+        print(f"Emulating {', '.join(EMULATORS)} on {address}", flush=True)
+        print(f"What they receive: {address}/_control/VENDOR/ledger", flush=True)
         create_server(app, port, host).run(sockets=[listener])
 
 

@@ -77,6 +77,10 @@ class LogUnavailable(Exception):
         self.retry_after = retry_after
 
 
+class DamagedLog(Exception):
+    """The log cannot even be opened. Nothing mends that by itself: the message says what to do."""
+
+
 class LogStatus(msgspec.Struct, frozen=True):
     """How much the log holds. `full` says that it refuses events."""
 
@@ -137,6 +141,18 @@ class LogReader(Protocol):
         ...
 
     def get(self, shard: int, position: Position) -> Row | None: ...
+
+    def sources(self) -> list[str]:
+        """The keys of all sources that ever sent an event or had one refused."""
+        ...
+
+    def tallies(self) -> dict[str, tuple[int, int]]:
+        """Duplicates and refused items by source key."""
+        ...
+
+    def status(self) -> LogStatus: ...
+
+    def close(self) -> None: ...
 
 
 def message_key(source: str, message_id: str) -> bytes:

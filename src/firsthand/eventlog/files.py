@@ -40,7 +40,10 @@ def snapshot(db: apsw.Connection) -> Iterator[None]:
 def open_reader(path: Path) -> apsw.Connection:
     """A connection that reads a file some other process writes. Raises FileNotFoundError before there is one."""
     if not path.exists():
-        raise FileNotFoundError(f"{path} is not there yet: it is made when `firsthand serve` first runs")
+        raise FileNotFoundError(
+            f"{path} is not there yet: it is made when `firsthand serve` first runs. Is this the data folder (--data,"
+            " FIRSTHAND_DATA)?"
+        )
     db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
     db.set_busy_timeout(5_000)
     db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)

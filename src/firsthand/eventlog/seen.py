@@ -9,7 +9,8 @@ from the log.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from firsthand.eventlog.base import Position, message_key
 from firsthand.eventlog.files import transaction
 
 DAY = 86_400.0
+PAGE_BYTES = 1024
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS generations (
     number INTEGER PRIMARY KEY, started REAL NOT NULL, last_position INTEGER NOT NULL);
@@ -34,8 +36,21 @@ class _MessageId(msgspec.Struct, rename="camel"):
     message_id: str = ""
 
 
+class SeenDamaged(Exception):
+    """A page of the memory is damaged: it has to be made anew."""
+
+
+@contextmanager
+def _noticed() -> Iterator[None]:
+    """Damage of this file is not taken for damage of the log."""
+    try:
+        yield
+    except apsw.CorruptError as fault:
+        raise SeenDamaged(str(fault)) from fault
+
+
 class Seen:
-    """The writer's side, used in the log writer's thread."""
+    """The writer's side, used in the log writer's thread. Reading and writing raise SeenDamaged."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
@@ -46,17 +61,32 @@ class Seen:
             for suffix in ("", "-wal", "-shm"):
                 path.with_name(path.name + suffix).unlink(missing_ok=True)
             self._db = _open(path)
+        self._learn_generations()
+
+    def _learn_generations(self) -> None:
         self._generations = [
             number for (number,) in self._db.execute("SELECT number FROM generations ORDER BY number DESC LIMIT 2")
         ]
         self._started = self._db.execute("SELECT max(started) FROM generations").get or 0.0
+
+    def make_anew(self, events: apsw.Connection, head: Position) -> None:
+        """Learn everything again from the log. An empty file is laid over the damaged one: readers notice a commit."""
+        log.error("the memory of message ids is damaged and made anew from the log")
+        with closing(apsw.Connection(":memory:")) as blank:
+            blank.pragma("page_size", PAGE_BYTES)
+            blank.execute(SCHEMA)
+            with self._db.backup("main", blank, "main") as laid_over:
+                laid_over.step()
+        self._learn_generations()
+        self.catch_up(events, head)
 
     def close(self) -> None:
         self._db.close()
 
     def catch_up(self, events: apsw.Connection, head: Position) -> None:
         """Take in the events of the log, up to its newest, that a crash kept out of this file."""
-        reached = self._db.execute("SELECT max(last_position) FROM generations").get or 0
+        with _noticed():
+            reached = self._db.execute("SELECT max(last_position) FROM generations").get or 0
         sql = (
             "SELECT position, s.key, body FROM events JOIN sources s ON s.id = source"
             " WHERE position > ? ORDER BY position LIMIT 10000"
@@ -84,9 +114,12 @@ class Seen:
         key = message_key(source, message_id)
         if key in fresh:
             return None
-        for number in self._generations:
-            if self._db.execute(f"SELECT 1 FROM seen_{number} WHERE key = ?", (key,)).get is not None:  # noqa: S608
-                return None
+        try:
+            for number in self._generations:
+                if self._db.execute(f"SELECT 1 FROM seen_{number} WHERE key = ?", (key,)).get is not None:  # noqa: S608
+                    return None
+        except apsw.CorruptError as fault:
+            raise SeenDamaged(str(fault)) from fault
         return key
 
     def add(self, keys: dict[bytes, Position], last: Position) -> None:
@@ -94,7 +127,7 @@ class Seen:
         if not keys:
             return
         begun = None
-        with transaction(self._db):
+        with _noticed(), transaction(self._db):
             if not self._generations or self._clock() - self._started >= DAY:
                 begun = self._begin()
             number = begun or self._generations[0]
@@ -112,10 +145,10 @@ class Seen:
     def forget(self, dropped: Position) -> None:
         """Drop the days whose events the log has dropped, except the two that de-duplicate."""
         old = "SELECT number FROM generations WHERE last_position <= ? ORDER BY number"
-        for (number,) in self._db.execute(old, (dropped,)).fetchall():
-            if number in self._generations:
-                continue
-            with transaction(self._db):
+        with _noticed():
+            forgotten = [n for (n,) in self._db.execute(old, (dropped,)).fetchall() if n not in self._generations]
+        for number in forgotten:
+            with _noticed(), transaction(self._db):
                 self._db.execute(f"DROP TABLE seen_{number}")
                 self._db.execute("DELETE FROM generations WHERE number = ?", (number,))
 
@@ -132,7 +165,7 @@ class Seen:
 
 def _open(path: Path) -> apsw.Connection:
     db = apsw.Connection(str(path))
-    db.pragma("page_size", 1024)
+    db.pragma("page_size", PAGE_BYTES)
     for pragma in ("journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=4000", "cache_size=-65536"):
         db.pragma(*pragma.split("="))
     db.execute(SCHEMA)

@@ -9,18 +9,21 @@ event does not depend on how many wait.
 """
 
 import asyncio
+import contextlib
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import apsw
 import structlog
 
-from firsthand.eventlog.base import FORMAT, PARTITIONS, LogUnavailable, Position, Record
+from firsthand.eventlog.base import FORMAT, PARTITIONS, DamagedLog, LogUnavailable, Position, Record
+from firsthand.eventlog.erasing import erase
 from firsthand.eventlog.files import checksum, has_room, log_bytes, transaction
-from firsthand.eventlog.seen import Seen
+from firsthand.eventlog.mending import forget_copy, mend
+from firsthand.eventlog.seen import Seen, SeenDamaged
 
 log = structlog.get_logger()
 
@@ -41,12 +44,16 @@ QUEUE_EVENTS = 20_000
 QUEUE_BYTES = 64 << 20
 RETENTION_CHUNK = 1_000
 UPKEEP_SECONDS = 1.0
+MEND_AGAIN_SECONDS = 60.0
 
 Waiter = tuple[Sequence[Record], asyncio.Future[int], asyncio.AbstractEventLoop]
 
 
 class SqliteLogWriter:
-    """The writing side. One thread owns the file; `append` hands it records and awaits their commit."""
+    """The writing side. One thread owns the file; `append` hands it records and awaits their commit.
+
+    Raises DamagedLog where the file is damaged so much that it cannot be opened.
+    """
 
     def __init__(
         self,
@@ -61,15 +68,13 @@ class SqliteLogWriter:
         self.full = False
         self._clock = clock
         self._directory = directory
-        self._db = apsw.Connection(str(directory / "events.db"))
-        self._db.set_busy_timeout(5_000)  # a reader that opens the file first after a crash holds it for a moment
-        for pragma in ("journal_mode=wal", "synchronous=full", "wal_autocheckpoint=1000", "cache_size=-16384"):
-            self._db.pragma(*pragma.split("="))
-        self._db.execute(SCHEMA)
-        self._sources: dict[str, int] = {key: id for id, key in self._db.execute("SELECT id, key FROM sources")}
-        self._counts = dict(self._db.execute("SELECT source, max(count) FROM marks GROUP BY source"))
-        # Each commit ends in a mark, and the newest mark outlives all events.
-        self._head: Position = self._db.execute("SELECT max(position) FROM marks").get or 0
+        forget_copy(directory)
+        try:
+            self._open(directory / "events.db")
+        except (apsw.NotADBError, apsw.CorruptError) as fault:
+            raise DamagedLog(f"the event log cannot be opened ({fault})") from None
+        self._mend_after = 0.0
+        self._mending = False
         self._seen = Seen(directory / "seen.db", clock=clock)
         self._seen.catch_up(self._db, self._head)
         self._seen_behind = False
@@ -79,9 +84,24 @@ class SqliteLogWriter:
         self._refused: Counter[str] = Counter()
         self._next_upkeep = 0.0
         self._wake = threading.Condition()
+        self._erasures: deque[tuple[Iterator[None], asyncio.Future[None], asyncio.AbstractEventLoop]] = deque()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="event-log", daemon=True)
         self._thread.start()
+
+    def _open(self, path: Path) -> None:
+        self._db = apsw.Connection(str(path))
+        self._db.set_busy_timeout(5_000)  # a reader that opens the file first after a crash holds it for a moment
+        for pragma in ("journal_mode=wal", "synchronous=full", "wal_autocheckpoint=1000", "cache_size=-16384"):
+            self._db.pragma(*pragma.split("="))
+        self._db.pragma("secure_delete", "fast")  # what goes from a page that stays in use is overwritten
+        self._db.execute(SCHEMA)
+        self._sources: dict[str, int] = {key: id for id, key in self._db.execute("SELECT id, key FROM sources")}
+        # Each commit ends in a mark, and the newest mark outlives all events.
+        newest = "SELECT position, count FROM marks WHERE source = ? ORDER BY position DESC LIMIT 1"
+        marks = {id: self._db.execute(newest, (id,)).get for id in self._sources.values()}
+        self._counts: dict[int, int] = {id: mark[1] for id, mark in marks.items() if mark}
+        self._head: Position = max((mark[0] for mark in marks.values() if mark), default=0)
 
     # -- the side of the event loop ------------------------------------------------------------------------
 
@@ -92,6 +112,8 @@ class SqliteLogWriter:
         with self._wake:
             if self._stopping:
                 raise LogUnavailable("the collector is shutting down")
+            if self._mending:
+                raise LogUnavailable("the event log is being mended", retry_after=5)
             if self._queued_events > QUEUE_EVENTS or self._queued_bytes > QUEUE_BYTES:
                 raise LogUnavailable("events arrive faster than the disk takes them")
             self._queue.append((records, future, loop))
@@ -103,6 +125,20 @@ class SqliteLogWriter:
     def refused(self, source: str) -> None:
         with self._wake:
             self._refused[source] += 1
+
+    async def erase(self, positions: Sequence[Position]) -> None:
+        """Leave nothing of these events but their place, in the file and beside it; appending goes on meanwhile.
+
+        Raises apsw.Error where that could not be done to its end: then it is to be done again.
+        """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        with self._wake:
+            if self._stopping:
+                raise apsw.BusyError("the collector is shutting down")
+            self._erasures.append((erase(self._db, positions), future, loop))
+            self._wake.notify()
+        await future
 
     async def close(self) -> None:
         """Commit what was handed in, then close the file. Safe to call twice."""
@@ -116,12 +152,14 @@ class SqliteLogWriter:
     def _run(self) -> None:
         while True:
             with self._wake:
-                if not self._queue and not self._stopping:
+                if not self._queue and not self._stopping and not self._erasures:
                     self._wake.wait(UPKEEP_SECONDS)
                 group = self._take()
                 stopping = self._stopping and not group
             if group:
                 self._commit(group)
+            if self._erasures:
+                self._erase_further(stopping)
             if stopping or self._clock() >= self._next_upkeep:
                 self._next_upkeep = self._clock() + UPKEEP_SECONDS
                 self._upkeep()
@@ -129,6 +167,24 @@ class SqliteLogWriter:
                 self._seen.close()
                 self._db.close()
                 return
+
+    def _erase_further(self, stopping: bool) -> None:
+        """One step of the oldest erasure: events that wait for an answer come between."""
+        steps, future, loop = self._erasures[0]
+        fault: BaseException | None = None
+        try:
+            if stopping:
+                raise apsw.BusyError("the collector is shutting down")
+            next(steps)
+            return
+        except StopIteration:
+            pass
+        except Exception as error:
+            fault = error
+        with self._wake:
+            self._erasures.popleft()
+        with contextlib.suppress(RuntimeError):  # the loop may be gone
+            loop.call_soon_threadsafe(_answer, future, fault)
 
     def _take(self) -> list[Waiter]:
         """The next group to commit: whole calls, about COMMIT_EVENTS events."""
@@ -148,7 +204,7 @@ class SqliteLogWriter:
         error: LogUnavailable | None = None
         try:
             self._check_room()
-            results = self._write(group)
+            results = self._write_mending(group)
             self.full = False
         except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError) as fault:
             error = self._cannot_take(f"the disk cannot take more events ({type(fault).__name__})")
@@ -163,6 +219,42 @@ class SqliteLogWriter:
             loops.setdefault(loop, []).append((future, results[index] if results else 0))
         for loop, answers in loops.items():
             loop.call_soon_threadsafe(_settle, answers, error)
+
+    def _write_mending(self, group: list[Waiter]) -> list[int]:
+        """`_write`, which on damage is tried once more when that is mended."""
+        try:
+            return self._write(group)
+        except SeenDamaged:
+            self._make_seen_anew()
+        except apsw.CorruptError as fault:
+            self._mend(fault)
+        return self._write(group)
+
+    def _make_seen_anew(self) -> None:
+        self._seen_behind = True
+        self._seen.make_anew(self._db, self._head)
+        self._seen_behind = False
+
+    def _mend(self, fault: apsw.Error) -> None:
+        """Mend `events.db`, which takes its time. Raises LogUnavailable where that cannot be done."""
+        if self._clock() < self._mend_after:
+            raise LogUnavailable("the event log is damaged and could not be mended", retry_after=60)
+        self._mend_after = self._clock() + MEND_AGAIN_SECONDS
+        log.error("the event log is damaged and is mended; no events are taken meanwhile", cause=str(fault))
+        self._mending = True
+        try:
+            lost = mend(self._directory, self._db, self._head, self._counts)
+        except LogUnavailable as refusal:
+            log.error("the event log cannot be mended yet", cause=str(refusal), remedy="free disk space")
+            raise
+        except Exception as error:
+            remedy = "stop the gateway and follow `Damaged files` in docs/delivery.md"
+            log.error("the event log cannot be mended", cause=f"{type(error).__name__}: {error}", remedy=remedy)
+            raise LogUnavailable("the event log is damaged and could not be mended", retry_after=60) from error
+        finally:
+            self._mending = False
+        self._mend_after = 0.0
+        log.error("the event log is mended: what was lost is recorded as log_damaged", events_lost=lost)
 
     def _write(self, group: list[Waiter]) -> list[int]:
         """One transaction: rows, marks, tallies. Returns how many of each call's records were new."""
@@ -203,7 +295,7 @@ class SqliteLogWriter:
         # Behind the log and not in its transaction: the log is the truth, and `catch_up` repeats what a crash cut off.
         try:
             self._seen.add(fresh, head)
-        except apsw.Error as fault:
+        except (apsw.Error, SeenDamaged) as fault:
             # The events are safe and so the answer is yes; the next commit waits until their ids are known.
             log.error("message ids could not be remembered", error=type(fault).__name__)
             self._seen_behind = True
@@ -245,6 +337,12 @@ class SqliteLogWriter:
                 self.full = False
         except (apsw.FullError, apsw.IOError, LogUnavailable):
             return  # said when the log was found full; tried again in a second
+        except SeenDamaged:
+            with contextlib.suppress(apsw.Error):
+                self._make_seen_anew()
+        except apsw.CorruptError as fault:
+            with contextlib.suppress(LogUnavailable):  # said by then; the rest is for the next time
+                self._mend(fault)
         except Exception as error:
             log.error("the event log could not be kept in order", error=type(error).__name__, exc_info=error)
 
@@ -281,6 +379,7 @@ class SqliteLogWriter:
             return False
         with transaction(self._db):
             self._db.execute("DELETE FROM events WHERE position <= ?", (last,))
+            self._db.execute("INSERT OR REPLACE INTO state VALUES ('dropped', ?)", (last,))
             for source in self._sources.values():
                 # The newest mark at or before the cut stays: counts up to any later position start from it.
                 self._db.execute(
@@ -313,6 +412,14 @@ class SqliteLogWriter:
         found = [self._db.execute(sql, (source, first, last)).get for source in self._sources.values()]
         ends = [position for position in found if position is not None]
         return (max(ends) if which == "max" else min(ends)) if ends else None
+
+
+def _answer(future: "asyncio.Future[None]", fault: BaseException | None) -> None:
+    if not future.done():
+        if fault is None:
+            future.set_result(None)
+        else:
+            future.set_exception(fault)
 
 
 def _settle(answers: list[tuple[asyncio.Future[int], int]], error: LogUnavailable | None) -> None:

@@ -35,7 +35,7 @@ class SqliteLogReader:
         return SHARDS
 
     async def read(self, shard: int, after: Position, limit: int, wait: float = 0.0) -> list[Row | Gap]:
-        rows = self._read(after, limit)
+        rows = self.entries(after, limit)
         deadline = time.monotonic() + wait
         pause = 0.002
         while not rows and time.monotonic() < deadline:
@@ -43,12 +43,19 @@ class SqliteLogReader:
             await asyncio.sleep(pause)
             pause = min(pause * 1.5, 0.02)
             if self._db.data_version() != version or pause >= 0.02:
-                rows = self._read(after, limit)
+                rows = self.entries(after, limit)
         return rows
 
-    def _read(self, after: Position, limit: int) -> list[Row | Gap]:
+    def entries(self, after: Position, limit: int) -> list[Row | Gap]:
+        """What `read` gives, without waiting."""
         with snapshot(self._db):  # retention must not come between the look for a gap and the read
             return self._read_snapshot(after, limit)
+
+    def matching(self, sql: str, values: Sequence[Any]) -> list[Row]:
+        """The undamaged rows that a query for all of an event's columns finds. Raises UNREADABLE on a damaged page."""
+        with snapshot(self._db):
+            rows = [self._row(*found) for found in self._db.execute(sql, values)]
+        return [row for row in rows if isinstance(row, Row)]
 
     def _read_snapshot(self, after: Position, limit: int) -> list[Row | Gap]:
         found: list[Row | Gap] = []
@@ -189,7 +196,7 @@ class SqliteLogReader:
         return None if position is None or self.get(0, position) is None else (0, position)
 
     def get(self, shard: int, position: Position) -> Row | None:
-        rows = self._read(position - 1, 1)
+        rows = self.entries(position - 1, 1)
         row = rows[-1] if rows else None
         return row if isinstance(row, Row) and row.position == position else None
 

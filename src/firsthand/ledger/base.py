@@ -8,11 +8,11 @@ Not promised: a commit need not survive power loss of the machine (it survives `
 repeats deliveries, it never loses one.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from firsthand.eventlog.base import Position
-from firsthand.ledger.records import LaneBatch, LaneState
+from firsthand.ledger.records import Delivery, LaneBatch, LaneState
 
 
 class LedgerUnavailable(Exception):
@@ -36,11 +36,38 @@ class Ledger(Protocol):
         """
         ...
 
+    def held(self, lane: int) -> Iterator[Delivery]:
+        """The deliveries of a lane that wait for the visitor's answer on consent, one by one."""
+        ...
+
+    def restore(self, lane: int, shard: int, position: Position, generation: int) -> Delivery | None:
+        """One of them with its event, as it was committed; None where it is not held any more."""
+        ...
+
     def commit(self, batches: Sequence[LaneBatch], now_ms: int) -> None:
         """Record outcomes, ranges, cursors and counts of several lanes in one transaction.
 
         Raises LedgerUnavailable, in which case nothing was recorded.
         """
+        ...
+
+    def prune(self, before_ms: int) -> int:
+        """Remove settled deliveries that ended before a time, oldest first, one chunk; returns how many.
+
+        Their counts stay. What lies beyond a lane's cursor stays too: it keeps its event from being sent again.
+        """
+        ...
+
+    def export_consent_head(self, now_ms: int) -> None:
+        """Write the consent log's head to where it outlives the ledger, once a day."""
+        ...
+
+    def run_value(self, name: str) -> str | None:
+        """What was last noted under a name, by this process or the one before it."""
+        ...
+
+    def set_run_value(self, name: str, value: str) -> None:
+        """Note something about this run of the process, for the next one or for whoever asks."""
         ...
 
     def close(self) -> None: ...

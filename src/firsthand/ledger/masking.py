@@ -15,6 +15,8 @@ SECRET_KEYS = frozenset(
 )
 PHONE_KEYS = frozenset({"phone", "phone_number", "mobile"})
 IP_KEYS = frozenset({"ip"})
+ENCODED_PERSONS = frozenset({"ruid"})
+"""Parameters of URLs that hold an e-mail address in base64, which hides it from nobody."""
 
 
 def mask(value: Any, key: str = "") -> Any:
@@ -65,5 +67,7 @@ def shown_url(url: str) -> str:
         name, equals, value = pair.partition("=")
         if name == "data":
             value = msgspec.json.encode(shown_body(unquote(value).encode())).decode()
+        if name in ENCODED_PERSONS:
+            value = "***"
         pairs.append(name + equals + mask_text(value))
     return base + mark + "&".join(pairs)

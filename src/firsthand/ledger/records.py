@@ -123,7 +123,7 @@ class LaneState(msgspec.Struct, frozen=True):
     """What a lane needs to go on where it stopped.
 
     `cursors`: everything at or before it, per shard, is settled. `settled`: positions beyond the cursor that are, with
-    the source of each. `open`: the retrying and the held. `counted`: by shard and source, what the log
+    the source of each. `open`: the retrying; the held are read one by one. `counted`: by shard and source, what the log
     had counted up to the cursor.
     """
 

@@ -6,7 +6,7 @@ are kept as the outcomes are written and checked against two other accounts (see
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,13 @@ import apsw
 import msgspec
 
 from firsthand.eventlog.base import Position
-from firsthand.eventlog.files import transaction
+from firsthand.eventlog.files import open_reader, transaction
+from firsthand.eventlog.wiping import wipe
 from firsthand.ledger.base import LedgerUnavailable
+from firsthand.ledger.consent_log import ConsentLog, pack
 from firsthand.ledger.records import OPEN, Delivery, Detail, LaneBatch, LaneState, Range
+from firsthand.ledger.scrub import Key as RowKey
+from firsthand.ledger.scrub import scrub
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS lanes (
@@ -63,6 +67,10 @@ CREATE TABLE IF NOT EXISTS pruned (
 CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 PRUNE_CHUNK = 1_000
+OPEN_COLUMNS = (
+    "shard, position, generation, source, visitor, received_ms, state, certainty, code, next_ms, message_id, event,"
+    " detail"
+)
 Key = tuple[int, int, str, str, str, str]
 """Lane, shard, source, state, certainty, code: what is counted. Absent ones are the empty string."""
 
@@ -81,10 +89,15 @@ class SqliteLedger:
         self._db.set_busy_timeout(5_000)  # a reader that opens the file first after a crash holds it for a moment
         for pragma in ("journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=1000", "cache_size=-32768"):
             self._db.pragma(*pragma.split("="))
+        self._db.pragma("secure_delete", "fast")  # what goes from a page that stays in use is overwritten
         self._db.execute(SCHEMA)
+        self._reads = open_reader(directory / "ledger.db")
+        self._consent = ConsentLog(self._db, directory)
+        self._names: dict[int, str] = dict(self._db.execute("SELECT id, integration FROM lanes"))
 
     def close(self) -> None:
         with self._lock:
+            self._reads.close()
             self._db.close()
 
     def open_lane(
@@ -102,6 +115,7 @@ class SqliteLedger:
                 (integration, vendor),
             )
             lane = int(self._db.execute("SELECT id FROM lanes WHERE integration = ?", (integration,)).get)
+            self._names[lane] = integration
             for shard, start in starts.items():
                 self._db.execute("INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (lane, shard, start))
             cursors = dict(self._db.execute("SELECT shard, position FROM cursors WHERE lane = ?", (lane,)))
@@ -141,32 +155,24 @@ class SqliteLedger:
             )
 
     def _open_deliveries(self, lane: int) -> list[Delivery]:
+        sql = f"SELECT {OPEN_COLUMNS} FROM deliveries WHERE lane = ? AND state = 'retrying' ORDER BY next_ms"  # noqa: S608
+        return [_open(*row) for row in self._db.execute(sql, (lane,))]
+
+    def held(self, lane: int) -> Iterator[Delivery]:
+        """The deliveries that wait for consent, one by one: there may be many, and they hold their events."""
+        sql = f"SELECT {OPEN_COLUMNS} FROM deliveries WHERE lane = ? AND state = 'held' ORDER BY next_ms"  # noqa: S608
+        return (_open(*row) for row in self._reads.execute(sql, (lane,)))
+
+    def restore(self, lane: int, shard: int, position: Position, generation: int) -> Delivery | None:
+        """A held delivery with its event, as it was committed; None where it is not held any more. Waits for no
+        commit that is under way."""
         sql = (
-            "SELECT shard, position, generation, source, visitor, received_ms, state, certainty, code, next_ms,"
-            " message_id, event, detail FROM deliveries"
-            " WHERE lane = ? AND state IN ('retrying', 'held') ORDER BY next_ms"
+            f"SELECT {OPEN_COLUMNS} FROM deliveries WHERE lane = ? AND shard = ? AND position = ? AND generation = ?"  # noqa: S608
+            " AND state = 'held'"
         )
-        return [
-            Delivery(
-                shard=shard,
-                position=position,
-                generation=generation,
-                source=source,
-                visitor=visitor,
-                received_ms=received_ms,
-                state=state,
-                certainty=certainty,
-                next_ms=next_ms,
-                message_id=message_id,
-                event=event,
-                detail=_detail.decode(detail),
-                previous=(state, certainty, code),
-            )
-            for (
-                shard, position, generation, source, visitor, received_ms, state, certainty, code, next_ms,
-                message_id, event, detail,
-            ) in self._db.execute(sql, (lane,))
-        ]  # fmt: skip
+        # All rows, of which there is one at most: a statement left half read would keep the journal from being reused.
+        rows: list[Any] = self._reads.execute(sql, (lane, shard, position, generation)).fetchall()
+        return next((_open(*row) for row in rows), None)
 
     def _counted(self, lane: int) -> dict[tuple[int, str], int]:
         """Per shard and source, the log's count up to the lane's cursor: where it began plus what it settled."""
@@ -215,8 +221,12 @@ class SqliteLedger:
             for span in batch.ranges:
                 deltas[batch.lane, span.shard, span.source, span.state, "", span.code] += span.count
                 ended[batch.lane, span.shard, span.source, span.state, "", span.code] += span.count
+        decisions = pack(batches, self._names)
+        head = self._consent.head
         try:
             with self._lock, transaction(self._db):
+                if decisions is not None:
+                    head = self._consent.append(decisions, now_ms)
                 self._db.executemany(
                     "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
                 )
@@ -244,6 +254,7 @@ class SqliteLedger:
             raise LedgerUnavailable(
                 f"outcomes cannot be recorded ({type(error).__name__}): is the disk full?"
             ) from error
+        self._consent.head = head
 
     def _add(
         self,
@@ -300,7 +311,10 @@ class SqliteLedger:
         """Remove settled deliveries that ended before a time, oldest first, one chunk; returns how many."""
         with self._lock:
             lanes: list[Any] = self._db.execute("SELECT id FROM lanes").fetchall()
-            return sum(self._prune(lane, before_ms) for (lane,) in lanes)
+            pruned = sum(self._prune(lane, before_ms) for (lane,) in lanes)
+            with transaction(self._db):
+                self._consent.prune(before_ms)
+            return pruned
 
     def _prune(self, lane: int, before_ms: int) -> int:
         rows: list[Any] = self._db.execute(
@@ -318,7 +332,36 @@ class SqliteLedger:
             self._db.executemany(f"DELETE FROM deliveries WHERE {where}", keys)  # noqa: S608
             self._db.executemany(f"DELETE FROM attempts WHERE {where}", keys)  # noqa: S608
             self._count("pruned", [(*key, count) for key, count in counts.items()])
+            if old:
+                self._consent.rows_pruned(before_ms)
         return len(old)
+
+    def export_consent_head(self, now_ms: int) -> None:
+        """Append the consent log's head to its file, once a day. What the file says must outlive a loss of power, so
+        the ledger is written through before."""
+        with self._lock:
+            if self._consent.head_is_due(now_ms):
+                self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+                self._consent.export_head(now_ms)
+
+    def scrub(self, keys: Sequence[RowKey]) -> int:
+        """Take the visitor out of settled rows; returns how many attempts those had. Raises LedgerUnavailable."""
+        try:
+            with self._lock, transaction(self._db):
+                return scrub(self._db, keys)
+        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.BusyError) as error:
+            raise LedgerUnavailable(f"the ledger cannot be scrubbed ({type(error).__name__})") from error
+
+    def wipe(self) -> None:
+        """Have nothing left in the files of what was replaced or deleted. Raises LedgerUnavailable."""
+        try:
+            steps = wipe(self._db)
+            while True:
+                with self._lock:  # outcomes come between
+                    if next(steps, self) is self:
+                        return
+        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.BusyError) as error:
+            raise LedgerUnavailable(f"the ledger's files cannot be wiped ({type(error).__name__})") from error
 
     def run_value(self, name: str) -> str | None:
         """What the last deliver process left behind under a name."""
@@ -332,3 +375,25 @@ class SqliteLedger:
 
 def _key(lane: int, delivery: Delivery, state: tuple[str, str | None, str | None]) -> Key:
     return (lane, delivery.shard, delivery.source, state[0], state[1] or "", state[2] or "")
+
+
+def _open(
+    shard: int, position: Position, generation: int, source: str, visitor: int, received_ms: int, state: Any,
+    certainty: str | None, code: str | None, next_ms: int | None, message_id: str | None, event: bytes | None,
+    detail: bytes,
+) -> Delivery:  # fmt: skip
+    return Delivery(
+        shard=shard,
+        position=position,
+        generation=generation,
+        source=source,
+        visitor=visitor,
+        received_ms=received_ms,
+        state=state,
+        certainty=certainty,
+        next_ms=next_ms,
+        message_id=message_id,
+        event=event,
+        detail=_detail.decode(detail),
+        previous=(state, certainty, code),
+    )

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 from firsthand.state.tables import metadata
 
 FILE = "state.db"
-HEAD = "0001"
+HEAD = "0002"
 """The newest migration, so that a state that is up to date is opened without importing Alembic."""
 BUSY_SECONDS = 5
 
@@ -118,6 +118,7 @@ def create_private(path: Path) -> None:
 def _configure(connection: Any, _record: object) -> None:
     connection.isolation_level = None  # leaves BEGIN to `_begin`; the driver would begin before writes only
     connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute("PRAGMA secure_delete = ON")  # whom an erasure was about must not outlive it in a free page
 
 
 def _begin(connection: sa.Connection) -> None:
@@ -128,4 +129,6 @@ def _begin(connection: sa.Connection) -> None:
 def _remedy(error: sa.exc.DatabaseError) -> str:
     if "locked" in str(error.orig):
         return "another firsthand command is writing: try again when it is done"
-    return "check that it is the file of a Firsthand, that the disk has room and that you may write there"
+    usable = "check that it is the file of a Firsthand, that the disk has room and that you may write there"
+    damaged = "not a database" in str(error.orig) or "malformed" in str(error.orig)
+    return f"{usable}; if it is damaged, follow `Damaged files` in docs/delivery.md" if damaged else usable

@@ -18,6 +18,7 @@ from firsthand.state import applied
 from firsthand.state.applied import LastApplied
 from firsthand.state.changes import Change
 from firsthand.state.database import Database, StateError, empty_database, open_database
+from firsthand.state.erasures import Erasures
 from firsthand.state.steps import Steps, decode_source, live_revisions, stored_process
 from firsthand.state.tables import documents, integrations, replays, revisions, sources
 
@@ -218,6 +219,12 @@ class State:
         if held is None:
             raise StateError(f"there is no replay {id}")
         return held
+
+    # Erasures
+
+    @property
+    def erasures(self) -> Erasures:
+        return Erasures(self._database, self._time())
 
     # Reading
 

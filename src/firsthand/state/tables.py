@@ -54,3 +54,18 @@ replays = sa.Table(
     sa.CheckConstraint("state IN ('queued', 'running', 'done', 'failed', 'cancelled')", name="replays_state"),
     sa.Index("replays_by_state", "state", "id"),
 )
+
+erasures = sa.Table(
+    "erasures",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("wanted", sa.Text, nullable=False),
+    sa.Column("plan", sa.Text, nullable=False),
+    sa.Column("log_done", sa.Boolean, nullable=False),
+    sa.Column("result", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("updated_at", sa.Text, nullable=False),
+    sa.CheckConstraint("state IN ('queued', 'running', 'done', 'failed')", name="erasures_state"),
+    sa.Index("erasures_by_state", "state", "id"),
+)

@@ -6,6 +6,7 @@ import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len
@@ -37,15 +38,19 @@ CERTAINTIES = {
 Trace = Mapping[str, Any]
 
 
-def show(trace: Trace, console: Console | None = None, now_ms: int | None = None) -> None:
-    """Print a trace, as `firsthand.ledger.trace.trace` makes it. `now_ms` is milliseconds since 1970."""
+def show(trace: Trace, console: Console | None = None, now_ms: int | None = None, data: Path | None = None) -> None:
+    """Print a trace, as `firsthand.ledger.trace.trace` makes it. `now_ms` is milliseconds since 1970.
+
+    `data` is the data folder where the user had to name it: the commands the page proposes name it too.
+    """
     console = console or stdout()
     now_ms = round(time.time() * 1000) if now_ms is None else now_ms
-    for line in _page(trace, page_width(console), now_ms):
+    where = [f"--data {shlex.quote(clean(data))}"] if data else []
+    for line in _page(trace, page_width(console), now_ms, where):
         console.print(line, soft_wrap=True)
 
 
-def _page(trace: Trace, width: int, now_ms: int) -> Iterator[Text]:
+def _page(trace: Trace, width: int, now_ms: int, where: list[str]) -> Iterator[Text]:
     yield from _received(trace, width)
     deliveries: Sequence[Trace] = trace["deliveries"]
     if not deliveries:
@@ -53,7 +58,7 @@ def _page(trace: Trace, width: int, now_ms: int) -> Iterator[Text]:
         yield labelled("", "No integration takes events from this source, or none had been set up when it came.", width)
     for _, group in groupby(deliveries, key=lambda delivery: delivery["integration"]):
         yield Text("")
-        yield from _integration(list(group), trace, width, now_ms)
+        yield from _integration(list(group), trace, width, now_ms, where)
 
 
 # -- what came in ------------------------------------------------------------------------------------------------
@@ -131,12 +136,14 @@ def _consent(event: Trace) -> str:
 # -- what became of it -------------------------------------------------------------------------------------------
 
 
-def _integration(deliveries: Sequence[Trace], trace: Trace, width: int, now_ms: int) -> Iterator[Text]:
+def _integration(
+    deliveries: Sequence[Trace], trace: Trace, width: int, now_ms: int, where: list[str]
+) -> Iterator[Text]:
     latest = next((d for d in deliveries if not d.get("superseded")), deliveries[-1])
     title = Text().append(clean(latest["integration"]), style="bold").append(f"  {latest['vendor']}", style="dim")
     yield cut(title, width)
     yield _state(latest, trace, width)
-    yield from _why(latest, trace, width)
+    yield from _why(latest, trace, width, where)
     if latest["state"] == "held" and (until := latest.get("next_attempt_at")):
         yield labelled(
             "waits", f"for the visitor's answer, until {clock_time(until)}, {within(until, now_ms)}", width, INDENT
@@ -152,7 +159,7 @@ def _integration(deliveries: Sequence[Trace], trace: Trace, width: int, now_ms: 
         yield labelled(
             "", Text(f"next attempt {within(again, now_ms)}, at {clock_time(again)}", style="yellow"), width, INDENT
         )
-    rest = f"firsthand trace {clean(trace['message_id'])} --json"
+    rest = " ".join(["firsthand trace", shlex.quote(clean(trace["message_id"])), *where, "--json"])
     for label, body in payloads(latest):
         yield Text(" " * INDENT + label, style="dim")
         yield from shown(body, width, INDENT * 2, rest)
@@ -178,7 +185,7 @@ def _state(delivery: Trace, trace: Trace, width: int) -> Text:
     return cut(line, width)
 
 
-def _why(delivery: Trace, trace: Trace, width: int) -> Iterator[Text]:
+def _why(delivery: Trace, trace: Trace, width: int, where: list[str]) -> Iterator[Text]:
     reason = delivery.get("reason")
     if not reason:
         return
@@ -190,18 +197,20 @@ def _why(delivery: Trace, trace: Trace, width: int) -> Iterator[Text]:
     if code in REMEDIES:
         yield labelled("do", REMEDIES[code], width, INDENT)
     if code in REPLAYABLE:
-        yield from _command(delivery["integration"], trace["message_id"], width)
+        yield from _command(delivery["integration"], trace["message_id"], width, where)
 
 
-def _command(integration: str, message_id: str, width: int) -> Iterator[Text]:
-    """How to replay this delivery: in two lines where one is too long, and still as the shell takes it."""
-    first, second = f"firsthand replay --integration {integration}", f"--message-id {shlex.quote(clean(message_id))}"
+def _command(integration: str, message_id: str, width: int, where: list[str]) -> Iterator[Text]:
+    """How to replay this delivery: in several lines where one is too long, and still as the shell takes it."""
+    first = f"firsthand replay --integration {integration}"
+    parts = [first, f"--message-id {shlex.quote(clean(message_id))}", *where]
     start = Text(" " * INDENT).append("replay     ", style="dim")
-    if start.cell_len + len(first) + 1 + cell_len(second) <= width:
-        yield start.append(f"{first} {second}", style="bold")
-    else:
-        yield start.append(f"{first} \\", style="bold")
-        yield Text(" " * 15).append(second, style="bold")
+    if start.cell_len + cell_len(" ".join(parts)) <= width:
+        yield start.append(" ".join(parts), style="bold")
+        return
+    for number, part in enumerate(parts, 1):
+        line = start if number == 1 else Text(" " * 15)
+        yield line.append(part if number == len(parts) else f"{part} \\", style="bold")
 
 
 def _decided(consent: Trace) -> str:
@@ -216,7 +225,7 @@ def _mapping(delivery: Trace, trace: Trace) -> Text:
     """The canonical name, the vendor's name for it, and by which revision."""
     name = delivery.get("name") or trace["event"].get("event") or trace["event"].get("type", "")
     line = Text(clean(name))
-    taken = _vendor_event(delivery["vendor"], name)
+    taken = _vendor_event(delivery["vendor"], name) or ("as the settings say" if delivery.get("attempts") else None)
     line.append(f" → {taken}" if taken else " → nothing", style="" if taken else "dim")
     if delivery.get("revision"):
         line.append(f"  (revision {delivery['revision']})", style="dim")

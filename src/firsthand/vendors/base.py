@@ -143,6 +143,8 @@ class Vendor(Generic[S]):
     settings: type[S]
     events: Mapping[str, str | None]
     """Canonical event name → the vendor's event, or None where the vendor has no counterpart."""
+    own_events: Callable[[S], Mapping[str, str]] = field(default=lambda settings: {})
+    """What an integration's settings add to `events`, such as names of the shop's own."""
     build: Callable[[Setup[S], Sequence[Input]], list[Request]]
     """Requests for these events. Raises `Filtered` or `Dead` when an event can't be sent (with `batch` 1)."""
     judge: Callable[[Setup[S], Request, Answer], list[Verdict] | None]

@@ -4,7 +4,7 @@ from math import inf
 from typing import Any
 
 from firsthand.event import Event
-from firsthand.vendors.fields import Fields, missing
+from firsthand.vendors.fields import Fields, invalid, missing
 
 
 def in_store(event: Event) -> bool:
@@ -21,6 +21,13 @@ class Shopping(Fields):
 
     def channel(self) -> str:
         return self.one_of("channel", "web", "pickup", "in_store") or "web"
+
+    def stay(self) -> tuple[str | None, str | None]:
+        """The days of arrival and departure."""
+        arrival, departure = self.day("checkin_date"), self.day("checkout_date")
+        if arrival and departure and departure < arrival:
+            raise invalid(self.path + "checkout_date", "on or after checkin_date")
+        return arrival, departure
 
     def product(self) -> str:
         """The id of the product that the event itself is about."""
@@ -43,6 +50,16 @@ class Shopping(Fields):
     def line_or_lines(self) -> list[dict[str, Any]]:
         """The products listed, else the one that the event itself is about."""
         return [self.line(product) for product in self.objects("products") or [self]]
+
+    def amounts(self, name: str) -> dict[str, int]:
+        """How many there are of each product in a list that must be there, though it may be empty."""
+        if self.get(name) is None:
+            raise missing(self.path + name)
+        found: dict[str, int] = {}
+        for product in self.objects(name):
+            product_id = product.required(self.product_id)
+            found[product_id] = found.get(product_id, 0) + (product.count("quantity", least=1) or 1)
+        return found
 
     def top(self, most: int) -> list[str]:
         """The ids of the first products, by position where they have one."""

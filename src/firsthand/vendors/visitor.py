@@ -2,7 +2,10 @@
 
 import re
 import socket
+from typing import Any
+from urllib.parse import quote
 
+from firsthand.consent.tcf import gdpr_applies
 from firsthand.event import Event
 from firsthand.vendors.fields import Fields, invalid
 
@@ -42,8 +45,25 @@ def advertising_ids(context: Fields) -> dict[str, str]:
 
 def tcf(event: Event) -> tuple[bool | None, str]:
     """Whether GDPR applies, if that is known, and the TCF consent string."""
-    found = event.get("context", "consent", "tcf")
+    return tcf_of(event.get("context", "consent"))
+
+
+def tcf_of(consent: Any) -> tuple[bool | None, str]:
+    """The same of a `context.consent`."""
+    found = consent.get("tcf") if isinstance(consent, dict) else None
     if not isinstance(found, dict):
         return None, ""
-    applies, string = found.get("gdprApplies"), found.get("tcString")
-    return applies if isinstance(applies, bool) else None, string if isinstance(string, str) else ""
+    string = found.get("tcString")
+    return gdpr_applies(found), string if isinstance(string, str) else ""
+
+
+def tcf_query(consent: Any, flag: str, string: str, version: str | None = None) -> str:
+    """A `context.consent` as parameters of these names, each after `&`; nothing where too little is known.
+
+    Strings of TCF 1 begin with B, those of TCF 2 with C, and only they come with `version`. A string alone, as it
+    stands in the consent tool's cookie, means that GDPR applies: otherwise nobody would have asked the visitor.
+    """
+    applies, text = tcf_of(consent)
+    if applies is not False and text[:1] in ("B", "C"):
+        return f"&{flag}=1&{string}={quote(text, safe='')}" + (f"&{version}=2" if version and text[0] == "C" else "")
+    return f"&{flag}=0" if applies is False else ""

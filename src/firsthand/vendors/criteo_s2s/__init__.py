@@ -10,6 +10,7 @@ from firsthand.vendors.criteo_s2s.answer import judge
 from firsthand.vendors.criteo_s2s.events import EVENTS
 from firsthand.vendors.criteo_s2s.request import build, endpoints
 from firsthand.vendors.criteo_s2s.settings import CriteoS2S
+from firsthand.vendors.criteo_s2s.sync import sync
 from firsthand.vendors.products import in_store
 
 VENDOR = Vendor(
@@ -29,4 +30,5 @@ VENDOR = Vendor(
     tcf_vendor_id=91,
     id_name="criteo_gum_id",
     id_caller=lambda settings: settings.mapping_key,
+    sync=sync,
 )

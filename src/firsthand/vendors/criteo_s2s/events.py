@@ -8,7 +8,7 @@ from typing import Any
 from firsthand.event import Event
 from firsthand.reasons import Filtered
 from firsthand.vendors.criteo_s2s.settings import CriteoS2S
-from firsthand.vendors.fields import invalid, known, missing, utc
+from firsthand.vendors.fields import known, missing, utc
 from firsthand.vendors.names import KNOWN_EVENTS
 from firsthand.vendors.options import flag
 from firsthand.vendors.products import Shopping
@@ -77,9 +77,7 @@ def fields(kind: str, settings: CriteoS2S, event: Event, shop: Shopping) -> dict
                 "item": shop.lines(),
             }
         case "viewSearch":
-            arrival, departure = shop.day("checkin_date"), shop.day("checkout_date")
-            if arrival and departure and departure < arrival:
-                raise invalid("properties.checkout_date", "on or after checkin_date")
+            arrival, departure = shop.stay()
             guests = {"nbra": "adults", "nbrc": "children", "nbri": "infants", "nbrr": "rooms"}
             counts = {field: shop.count(name) for field, name in guests.items()}
             return {"checkin_date": arrival, "checkout_date": departure, **counts}

@@ -6,7 +6,6 @@ from urllib.parse import quote
 
 from msgspec import json
 
-from firsthand.event import Event
 from firsthand.reasons import Dead
 from firsthand.vendors.base import Input, Request, Setup
 from firsthand.vendors.criteo_s2s.events import criteo_event
@@ -14,7 +13,7 @@ from firsthand.vendors.criteo_s2s.settings import CriteoS2S
 from firsthand.vendors.fields import Fields, known
 from firsthand.vendors.hashing import hash_email
 from firsthand.vendors.useragent import device
-from firsthand.vendors.visitor import advertising_ids, country_and_language, ip_address, tcf
+from firsthand.vendors.visitor import advertising_ids, country_and_language, ip_address, tcf_query
 
 encode = json.Encoder().encode
 
@@ -39,20 +38,12 @@ def build(setup: Setup[CriteoS2S], inputs: Sequence[Input]) -> list[Request]:
     if "?version=" not in url and "&version=" not in url:
         url += ("&" if "?" in url else "?") + "version=s2s_v0"
     if setup.settings.consent_carrier == "event":
-        url += consent(given.event)
+        url += tcf_query(given.event.get("context", "consent"), "gra", "grs", "grv")
     # Sales are told apart by their order id; anything else counts twice when it arrives twice.
     tries = None if body["events"][0]["event"] == "trackTransaction" else 3
     if setup.settings.method == "get":
         return [Request("GET", f"{url}&data={quote(encode(body), safe='')}", max_uncertain=tries)]
     return [Request("POST", url, {"content-type": "application/json"}, encode(body), max_uncertain=tries)]
-
-
-def consent(event: Event) -> str:
-    """The visitor's consent string. Those of TCF v2 begin with C, and only they come with `grv`."""
-    applies, string = tcf(event)
-    if applies and string[:1] in ("B", "C"):
-        return f"&gra=1&grs={quote(string, safe='')}" + ("&grv=2" if string[0] == "C" else "")
-    return "&gra=0" if applies is False else ""
 
 
 def envelope(settings: CriteoS2S, given: Input) -> dict[str, Any]:

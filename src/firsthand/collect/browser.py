@@ -1,0 +1,227 @@
+"""What a page's events are completed with: consent, the visitor's own id, the session, and vendors' cookies.
+
+Nothing is set, and nothing that was set is read, before the visitor's consent is known to allow it; a refusal
+removes what is there. A cookie is only the business of a page of our own site, or one that the source names.
+"""
+
+import re
+import uuid
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from firsthand.collect.cookies import Jar, set_cookie
+from firsthand.collect.hosts import site_of
+from firsthand.collect.request import HeaderList, Headers
+from firsthand.config import Integration, Source
+from firsthand.consent import cmp
+from firsthand.consent.storage import STORING, may_store
+from firsthand.consent.tcf import gdpr_applies
+from firsthand.event import Event
+from firsthand.secret import Secret
+from firsthand.vendors import get
+from firsthand.vendors.base import Cookie
+
+SCRIPT = "firsthand.js"
+SEALING = "cookie"
+"""For which purpose the secret encrypts what a cookie holds."""
+PARAMETERS = 200
+MOST_REMOVED = 50
+EMAIL_LENGTH = 254
+_is_uuid = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+# A vendor's own tag may have set the cookie before us, and not all write hyphens.
+_is_guid = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}").fullmatch
+_is_opaque = re.compile(r"[!-~]{1,512}").fullmatch
+# The cookies that say when a vendor was last asked for its id.
+_is_sync_marker = re.compile(r"fh_sync_[a-z0-9_-]{1,40}").fullmatch
+
+
+def cookies_of(source: str, integrations: Iterable[Integration]) -> tuple[Cookie, ...]:
+    """The cookies that the vendors fed by a source declare; of two with one name, the first."""
+    found: dict[str, Cookie] = {}
+    for integration in integrations:
+        if integration.enabled and integration.takes_source(source):
+            for cookie in get(integration.vendor).cookies(integration.settings):
+                found.setdefault(cookie.name, cookie)
+    return tuple(found.values())
+
+
+class Visit:
+    """One request from a page: completes its events one after the other, then says which cookies go with the answer.
+
+    `first_party`: the request's cookies are this source's to read and to set. `now` is seconds since 1970.
+    """
+
+    __slots__ = (
+        "_anonymous", "_by_script", "_changed", "_declared", "_gpc", "_jar", "_keep", "_now", "_secret", "_secure",
+        "_session", "_site", "_source", "_values",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        source: Source,
+        declared: Sequence[Cookie],
+        secret: Secret,
+        headers: Headers,
+        *,
+        first_party: bool,
+        secure: bool,
+        now: float,
+    ) -> None:
+        self._source = source
+        self._declared = declared
+        self._secret = secret
+        self._secure = secure
+        self._now = now
+        self._gpc = headers.get(b"sec-gpc") == b"1"
+        self._jar = Jar(headers.get(b"cookie") if first_party else None)
+        # Where the cookies are too many to look at, ours may be among them: none is set over it.
+        self._site = site_of(headers.get(b"host", b"")) if first_party and self._jar.whole else None
+        self._keep: bool | None = None
+        """The visitor's newest answer in this request: may anything be kept? None: unknown."""
+        self._anonymous: str | None = None
+        self._by_script = False
+        self._session: str | None = None
+        self._values: dict[str, str] = {}
+        """What the vendors' cookies are to hold, by name."""
+        self._changed: set[str] = set()
+
+    def complete(self, event: Event) -> None:
+        """Fill in what the request knows and the event does not. Never raises, whatever either of them holds."""
+        context = event.context
+        cmp.complete(context, self._jar.first, self._gpc, self._source.cmp)
+        ids = self._landing(event)
+        if self._site is not None:
+            consent = context.get("consent")
+            if may_store(consent if isinstance(consent, dict) else {}, self._source.cookies):
+                self._keep = True
+                self._recognise(event, ids)
+            elif _refuses(consent):
+                self._keep = False
+        if ids:
+            own = context.get("ids")
+            context["ids"] = {**ids, **own} if isinstance(own, dict) else ids
+
+    def set_cookies(self) -> HeaderList:
+        """The headers for the answer, once the events are kept."""
+        if self._site is None or self._keep is None:
+            return []
+        site, secure, rule = self._site, self._secure, self._source.cookies
+        if not self._keep:
+            ours = {rule.anonymous_id, rule.session, *(cookie.name for cookie in self._declared)}
+            gone = [name for name in self._jar.first if name in ours or _is_sync_marker(name)]
+            return [set_cookie(name, "", 0, site, secure) for name in gone[:MOST_REMOVED]]
+        said: HeaderList = []
+        if self._anonymous is not None:
+            said.append(set_cookie(rule.anonymous_id, self._anonymous, rule.max_age, site, secure))
+        if self._session is not None:
+            said.append(set_cookie(rule.session, self._session, rule.session_max_age, site, secure))
+        for cookie in self._declared:
+            value = self._values.get(cookie.name)
+            if value is not None and (cookie.renew or cookie.name in self._changed):
+                said.append(set_cookie(cookie.name, self._sealed(cookie, value), cookie.max_age, site, secure))
+        return said
+
+    # -- whose event it is -----------------------------------------------------------------------------------------
+
+    def _recognise(self, event: Event, ids: dict[str, str]) -> None:
+        rule, context = self._source.cookies, event.context
+        if self._anonymous is None:
+            self._anonymous = self._jar.get(rule.anonymous_id, _is_uuid)
+        if event.text("context", "library", "name") == SCRIPT:
+            self._by_script = True
+            self._name(event)
+        if self._session is None:
+            self._session = self._jar.get(rule.session, _is_uuid) or self._new(rule.session, rule.session_max_age)
+        context.setdefault("sessionId", self._session)
+        for cookie in self._declared:
+            value = self._value(cookie, event)
+            if value is not None:
+                ids.setdefault(cookie.id, value)
+
+    def _name(self, event: Event) -> None:
+        """The script proposes an id, the cookie decides; the proposal becomes the cookie where there is none."""
+        proposal = event.anonymous_id
+        if self._anonymous is None:
+            if proposal is not None and not _is_uuid(proposal):
+                return  # not the script's
+            self._anonymous = proposal or str(uuid.uuid4())
+        if proposal is not None and proposal != self._anonymous and event.previous_id is None:
+            event.previous_id = proposal
+        event.anonymous_id = self._anonymous
+
+    def _new(self, name: str, max_age: float) -> str:
+        """A UUID v4. Two requests of a new visitor that arrive at once get the same one, as both carry the script's
+        proposal; so it is made from that, and anew once an older one of this name has surely expired."""
+        if self._anonymous is None or not self._by_script:
+            return str(uuid.uuid4())
+        seed = f"{name} {int(self._now // max_age)} {self._anonymous}"
+        return str(uuid.UUID(bytes=blake2b(seed.encode(), digest_size=16).digest(), version=4))
+
+    # -- vendors' cookies ------------------------------------------------------------------------------------------
+
+    def _landing(self, event: Event) -> dict[str, str]:
+        """The ids in the address of the event's page, such as those of a newsletter's links."""
+        ids: dict[str, str] = {}
+        for cookie in self._declared:
+            if cookie.make == "query":
+                value = _parameter(event, cookie.query)
+                if value is not None:
+                    ids[cookie.id] = value
+                    self._put(cookie.name, value)
+        return ids
+
+    def _value(self, cookie: Cookie, event: Event) -> str | None:
+        if cookie.make == "email":
+            email = event.email
+            if email is not None and "@" in email and len(email) <= EMAIL_LENGTH:
+                self._put(cookie.name, email.strip())
+        value = self._values.get(cookie.name)
+        if value is not None:
+            return value
+        match cookie.make:
+            case "uuid":
+                value = self._jar.get(cookie.name, _is_guid) or self._new(cookie.name, cookie.max_age)
+            case "query":
+                value = self._jar.get(cookie.name, _is_opaque)
+            case "email":
+                value = self._opened(self._jar.get(cookie.name, _is_opaque))
+        if value is not None:
+            self._values[cookie.name] = value
+        return value
+
+    def _put(self, name: str, value: str) -> None:
+        self._values[name] = value
+        self._changed.add(name)
+
+    def _opened(self, sealed: str | None) -> str | None:
+        data = None if sealed is None else self._secret.decrypt(SEALING, sealed)
+        return None if data is None else data.decode("utf-8", "replace")
+
+    def _sealed(self, cookie: Cookie, value: str) -> str:
+        """What the cookie holds: an e-mail address is never there in clear text."""
+        return value if cookie.make != "email" else self._secret.encrypt(SEALING, value.encode())
+
+
+def _refuses(consent: Any) -> bool:
+    """Whether an answer that does not allow cookies is one at all; one that is not known yet removes none."""
+    if not isinstance(consent, dict):
+        return False
+    tcf = consent.get("tcf")
+    if isinstance(tcf, dict) and gdpr_applies(tcf) is not False and tcf.get("tcString"):
+        return True
+    categories = consent.get("categories")
+    return isinstance(categories, dict) and any(categories.get(name) is False for name in STORING)
+
+
+def _parameter(event: Event, name: str) -> str | None:
+    """A parameter of the page's address, the first with that name. None for what no id looks like."""
+    url = event.text("context", "page", "url") or event.text("properties", "url")
+    if url is None or f"{name}=" not in url:
+        return None
+    try:
+        values = parse_qs(urlsplit(url).query, max_num_fields=PARAMETERS).get(name)
+    except ValueError:
+        return None
+    return values[0] if values and _is_opaque(values[0]) else None

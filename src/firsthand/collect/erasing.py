@@ -1,0 +1,35 @@
+"""Collect's part of an erasure: it alone writes the event log, so it erases the events that deliver has found."""
+
+import asyncio
+
+import apsw
+import structlog
+
+from firsthand.eventlog.sqlite import SqliteLogWriter
+from firsthand.state import State, StateError
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 0.5
+
+
+async def follow(state: State, event_log: SqliteLogWriter) -> None:
+    """Carry out what is asked for, until cancelled."""
+    told = False
+    while True:
+        try:
+            await work(state, event_log)
+            told = False
+        except (apsw.Error, StateError) as error:
+            if not told:
+                log.error("an erasure cannot go on", error=type(error).__name__, remedy="it is tried again")
+            told = True
+        await asyncio.sleep(LOOK_SECONDS)
+
+
+async def work(state: State, event_log: SqliteLogWriter) -> None:
+    """Erase what has been found by now. Raises apsw.Error where that is to be tried again."""
+    for erasure in await asyncio.to_thread(state.erasures.open):
+        if erasure.state == "running" and not erasure.log_done:
+            await event_log.erase([position for _, position in erasure.plan.get("events", ())])
+            state.erasures.log_done(erasure.id)

@@ -1,0 +1,56 @@
+"""The address to which a vendor redirects a browser back with its id: it says whose id that is.
+
+No cookie survives the way over another site, so everything is in the address, signed: nobody else can make one, and
+it holds for ten minutes.
+"""
+
+import hashlib
+import zlib
+from typing import Any
+
+import msgspec
+
+from firsthand.collect.faults import Fault
+from firsthand.secret import Secret
+
+PURPOSE = "sync"
+SECONDS = 600
+
+
+class Return(msgspec.Struct, array_like=True):
+    """What such an address says."""
+
+    source: str
+    name: str
+    """Of the sync."""
+    caller: str
+    anonymous_id: str
+    at: int
+    """When it was made, in seconds since 1970."""
+    keep: bool
+    """The visitor's consent allows cookies of ours."""
+    consent: dict[str, Any]
+    """The visitor's answer, as a `context.consent`."""
+
+
+def sign(secret: Secret, said: Return) -> str:
+    # Most of it is the consent string, in a URL that browsers and web servers want short.
+    return secret.sign(PURPOSE, zlib.compress(msgspec.msgpack.encode(said), 9))
+
+
+def verify(secret: Secret, token: str, name: str, now: float) -> Return:
+    """Raises Fault for what was not made here, or not for this sync, or too long ago."""
+    data = secret.verify(PURPOSE, token)
+    if data is None:
+        raise Fault(403, "signature_invalid", "this address was not made here")
+    said = msgspec.msgpack.decode(zlib.decompress(data), type=Return)
+    if said.name != name:
+        raise Fault(403, "signature_invalid", "this address was made for another sync")
+    if now - said.at > SECONDS:
+        raise Fault(403, "signature_expired", f"this address held for {SECONDS // 60} minutes")
+    return said
+
+
+def message_id(token: str) -> str:
+    """Of the event that an address leads to: come back to twice, it counts once."""
+    return "sync-" + hashlib.sha256(token.encode()).hexdigest()[:32]

@@ -1,0 +1,100 @@
+"""`visitor erase` and `visitor export`: what the law lets a visitor ask for."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+FAILED = 1
+
+app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Erase or export all that is kept of a visitor.")
+
+AnonymousId = Annotated[str | None, typer.Option("--anonymous-id", help="The visitor by an anonymous id.")]
+UserId = Annotated[str | None, typer.Option("--user-id", help="The visitor by the shop's own id of the user.")]
+Email = Annotated[str | None, typer.Option("--email", help="The visitor by an e-mail address, in any case.")]
+Source = Annotated[str | None, typer.Option(help="Only at this source. [default: at all of them]")]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@app.command(epilog="Example: firsthand visitor erase --email ann@example.com --dry-run")
+def erase(
+    anonymous_id: AnonymousId = None,
+    user_id: UserId = None,
+    email: Email = None,
+    source: Source = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be erased.")] = False,
+    data: Data = None,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a visitor from every store, for good: all ids linked with the one named, and their events.
+
+    Works while the gateway runs and while it does not. What is still waiting is not sent, a replay does not bring
+    it back, and events from before that arrive later are erased too. Events from after it are a new visitor's.
+    """
+    from firsthand import visitors
+    from firsthand.cli import print_json, settings_with
+
+    settings, who = settings_with(data), _wanted(anonymous_id, user_id, email, source)
+    found = visitors.look(settings, who).counts()
+    if dry_run:
+        print_json(found) if as_json else _print_found(found, "would be erased")
+        return
+    if not as_json:
+        _print_found(found, "are to be erased")
+    ended = visitors.erase(settings, who, tell=lambda text: None if as_json else print(f"{text} …"))
+    if as_json:
+        print_json({"id": ended.id, "state": ended.state, **ended.result})
+    elif ended.state == "done":
+        print("Erased. What arrives from before this moment is erased as it comes.")
+    else:
+        print(f"It failed: {ended.result.get('error')}")
+    if ended.state == "failed":
+        raise SystemExit(FAILED)
+
+
+@app.command(epilog="Example: firsthand visitor export --user-id 4711 --output 4711.json")
+def export(
+    anonymous_id: AnonymousId = None,
+    user_id: UserId = None,
+    email: Email = None,
+    source: Source = None,
+    output: Annotated[Path | None, typer.Option(help="Write it to this file, readable for you alone.")] = None,
+    data: Data = None,
+) -> None:
+    """Everything that is kept of a visitor, as JSON and unmasked: ids, consent, events, and what vendors were sent."""
+    import json
+    import os
+
+    from firsthand import visitors
+    from firsthand.cli import print_json, settings_with
+
+    found = visitors.export(settings_with(data), _wanted(anonymous_id, user_id, email, source))
+    if output is None:
+        print_json(found)
+        return
+    with os.fdopen(os.open(output, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+        json.dump(found, file, ensure_ascii=False, indent=2)
+    print(f"{output}: {len(found['events'])} events, {len(found['deliveries'])} deliveries")
+
+
+def _wanted(anonymous_id: str | None, user_id: str | None, email: str | None, source: str | None) -> Any:
+    from firsthand.visitors import Unreachable, wanted
+
+    try:
+        return wanted(anonymous_id, user_id, email, source)
+    except Unreachable as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _print_found(found: dict[str, Any], what: str) -> None:
+    names = {"anonymous_ids": "anonymous ids", "user_ids": "user ids", "emails": "e-mail addresses"}
+    for source, ids in found["ids"].items():
+        counts = ", ".join(f"{len(ids[kind])} {name}" for kind, name in names.items() if ids[kind])
+        print(f"{source}: {counts}")
+    for source, shared in found["shared_browsers"].items():
+        print(f"{source}: {len(shared)} browsers are shared with other users, whose events stay")
+    print(f"  {found['events']:>8}  events {what}")
+    print(f"  {found['deliveries']:>8}  deliveries, {found['open_deliveries']} of them not settled yet")

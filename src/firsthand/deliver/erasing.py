@@ -1,0 +1,208 @@
+"""Deliver's part of an erasure: finds out what is to go, and takes it out of the hub, the lanes and the ledger.
+
+    asked for ──► plan (written down) ──► hub: tombstones ──► lanes: open deliveries end ──► ledger: scrubbed ──► done
+                        └──► collect: the log's events ──────────────────────────────────────────────────────────┘
+
+The plan is written down before anything goes, and each step may be done again: whoever is killed in the middle goes
+on from the plan at the next start. From the tombstones on nothing of the visitor's older events is sent, whatever
+still holds them.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+import apsw
+import msgspec
+import structlog
+
+from firsthand.deliver.clock import Clock
+from firsthand.deliver.lane import Lane
+from firsthand.deliver.recorder import Recorder
+from firsthand.deliver.tail import UNREADABLE, Tail
+from firsthand.event import decoder
+from firsthand.eventlog.erasing import scan
+from firsthand.eventlog.sqlite_reader import SqliteLogReader
+from firsthand.identity import Hub
+from firsthand.identity.erasure import Match, Place, Plan, Wanted, find_ids
+from firsthand.ledger.base import LedgerUnavailable
+from firsthand.ledger.reader import LedgerReader
+from firsthand.ledger.records import OPEN, LaneBatch
+from firsthand.ledger.scrub import Key, end, find
+from firsthand.ledger.sqlite import SqliteLedger
+from firsthand.settings import Settings
+from firsthand.state import State, StateError
+from firsthand.state.erasures import Erasure
+
+log = structlog.get_logger()
+
+LOOK_SECONDS = 0.5
+PAUSE_SECONDS = 0.02
+SCRUB_ROWS = 100
+COMMIT_SECONDS = 0.3
+"""What was received by now is in the log after it. An event that takes longer is known by its time, as a late one."""
+MOST_LATE = 5_000
+"""Events that came late and go in one erasure."""
+T = TypeVar("T")
+
+AGAIN = (apsw.BusyError, apsw.FullError, apsw.IOError, LedgerUnavailable, StateError)
+"""What an erasure is tried again after."""
+
+
+def locate(reader: SqliteLogReader, match: Match, last: int, go_on: Callable[[], bool] = lambda: True) -> list[Place]:
+    """Places of a visitor's events in the log, up to a position."""
+    found: list[Place] = []
+    for rows in scan(reader, last, match.maybe, match.needles, match.addresses):
+        for row in rows:
+            try:
+                event = decoder.decode(row.body)
+            except UNREADABLE:
+                continue
+            if match.event(row.source, event, row.body):
+                found.append((0, row.position))
+        if not go_on():
+            break
+    return found
+
+
+class Eraser:
+    """Without `lanes` and `recorder` nothing else runs on the data folder."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        state: State,
+        hub: Hub,
+        tail: Tail,
+        ledger: SqliteLedger,
+        clock: Clock,
+        lanes: Mapping[str, Lane] | None = None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self._directory = settings.data
+        self._state = state
+        self._hub = hub
+        self._tail = tail
+        self._ledger = ledger
+        self._clock = clock
+        self._lanes = lanes or {}
+        self._recorder = recorder
+
+    async def follow(self) -> None:
+        """Carry out what is asked for, until cancelled."""
+        told = False
+        while True:
+            try:
+                await self.work()
+                told = False
+            except AGAIN as error:
+                if not told:
+                    log.error("an erasure cannot go on", error=type(error).__name__, remedy="it is tried again")
+                told = True
+            await asyncio.sleep(LOOK_SECONDS)
+
+    async def work(self) -> None:
+        """Do what there is to do now; what waits for collect is left for the next time."""
+        self._take_up_late()
+        for erasure in await asyncio.to_thread(self._state.erasures.open):
+            await self._carry_out(erasure)
+
+    def _take_up_late(self) -> None:
+        late = self._hub.late()[:MOST_LATE]
+        if late:
+            self._state.erasures.begin(msgspec.to_builtins(Plan(events=late), str_keys=True))
+            self._hub.no_longer_late(late)
+
+    async def _carry_out(self, erasure: Erasure) -> None:
+        erasures = self._state.erasures
+        if erasure.state == "queued":
+            try:
+                plan = await self._plan(msgspec.convert(erasure.wanted, Wanted))
+            except msgspec.ValidationError as error:
+                erasures.failed(erasure.id, str(error))
+                return
+            erasures.planned(erasure.id, msgspec.to_builtins(plan, str_keys=True))
+        else:
+            plan = msgspec.convert(erasure.plan, Plan, strict=False)
+        if not erasure.result:
+            self._tail.forget()
+            self._hub.erase(plan.ids, plan.shared, plan.erased_ms)
+            deliveries, attempts = await self._scrub(plan)
+            ids = sum(map(len, plan.ids.values()))
+            result = {"ids": ids, "events": len(plan.events), "deliveries": deliveries, "attempts": attempts}
+            erasures.delivered(erasure.id, result)
+        if erasures.get(erasure.id).log_done:
+            self._tail.forget()
+            erasures.done(erasure.id)
+            log.info(
+                "a visitor was erased" if plan.ids else "late events of erased visitors were erased", id=erasure.id
+            )
+
+    async def _plan(self, wanted: Wanted) -> Plan:
+        """What is to go. The hub has to know all that the log has, for one event may be all that links two ids."""
+        reader = SqliteLogReader(self._directory)
+        try:
+            erased_ms = self._clock.now_ms()
+            await asyncio.sleep(COMMIT_SECONDS)
+            upto = {shard: reader.head(shard) for shard in reader.shards()}
+            for shard, last in upto.items():
+                await self._tail.observe(shard, last)
+            found = find_ids(wanted, reader.sources(), self._hub.get)
+            ids = {source: sorted(one.ids) for source, one in found.items()}
+            shared = {source: sorted(one.shared) for source, one in found.items()}
+            match = Match(ids, shared)
+            events = await _in_thread(lambda: locate(reader, match, upto.get(0, 0)))
+            return Plan(ids, shared, events, upto, erased_ms)
+        finally:
+            reader.close()
+
+    async def _scrub(self, plan: Plan) -> tuple[int, int]:
+        """Ledger and lanes. Returns how many deliveries and attempts were scrubbed."""
+        match = Match(plan.ids, plan.shared)
+        under_way = {id(item) for lane in self._lanes.values() for item in lane.under_way()}
+        while any(id(item) in under_way for lane in self._lanes.values() for item in lane.under_way()):
+            await asyncio.sleep(PAUSE_SECONDS)
+        ledger = LedgerReader(self._directory)
+        try:
+            while True:
+                if self._recorder is not None:
+                    await self._recorder.caught_up()
+                rows = await _in_thread(lambda: [row for step in find(ledger, match, plan) for row in step])
+                waiting = {key for key, state in rows if state in OPEN}
+                if not waiting:
+                    break
+                self._end(ledger, waiting)
+                await asyncio.sleep(PAUSE_SECONDS)
+        finally:
+            ledger.close()
+        attempts, keys = 0, sorted({key for key, _ in rows})
+        for start in range(0, len(keys), SCRUB_ROWS):
+            attempts += await asyncio.to_thread(self._ledger.scrub, keys[start : start + SCRUB_ROWS])
+        await asyncio.to_thread(self._ledger.wipe)
+        return len(keys), attempts
+
+    def _end(self, ledger: LedgerReader, waiting: set[Key]) -> None:
+        """End what waits, through its lane where that runs. Whatever is under way comes back to be ended here."""
+        running = {lane.id: lane for lane in self._lanes.values()}
+        for id in {key.lane for key in waiting}:
+            mine = [key for key in waiting if key.lane == id]
+            if id in running:
+                running[id].erase({(key.shard, key.position, key.generation) for key in mine})
+                continue
+            ended = []
+            for key in mine:
+                for stored in ledger.deliveries(key.shard, key.position):
+                    if stored.lane == id and stored.delivery.generation == key.generation:
+                        end(stored.delivery)
+                        ended.append(stored.delivery)
+            self._ledger.commit([LaneBatch(lane=id, deliveries=ended)], self._clock.now_ms())
+
+
+async def _in_thread(work: Callable[[], T]) -> T:
+    """To its end, also when cancelled: its connection is closed right after."""
+    task = asyncio.ensure_future(asyncio.to_thread(work))
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise

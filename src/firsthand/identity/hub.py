@@ -1,0 +1,233 @@
+"""The hub: learns from the log as it is read, and answers who an event's visitor is.
+
+What is known already costs next to nothing: the last lesson of each visitor is remembered, and one that is equal is
+not looked into. Profiles that changed are written together, one transaction a batch of entries, with the position up
+to which the log was observed. After a crash it is observed again from there, which changes nothing: see `profile`.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import apsw
+import structlog
+
+from firsthand.event import Event
+from firsthand.eventlog.base import Position
+from firsthand.identity.known import Known
+from firsthand.identity.lesson import Clocks, Lesson, Names, clocks, lesson_of, moment, refs, teach
+from firsthand.identity.profile import TOUCH_MS, Profile, Ref
+from firsthand.identity.store import Place, ProfileStore
+from firsthand.vendors.hashing import normalise
+
+log = structlog.get_logger()
+
+CACHED = 30_000
+"""Profiles kept in memory. A visitor's events come within minutes of each other."""
+POSITION_EVERY = 10_000
+"""Positions that may pass before they are noted though nothing was learned: so many are observed again at most."""
+MOST_DIRTY = 50_000
+
+
+Entry = tuple[Position, str, int, Event | None]
+"""Position, source, time of receipt (milliseconds) and event; None where it cannot be read."""
+
+
+class Node:
+    """A profile in memory, with the newest lesson of the visitor it is the first id of."""
+
+    __slots__ = ("barrier_ms", "clocks", "lesson", "profile", "seen_ms", "taught_ms")
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.lesson: Lesson | None = None
+        self.taught_ms = 0
+        self.seen_ms = 0
+        self.clocks: Clocks | None = None
+        self.barrier_ms = profile.erased_ms
+
+
+class Hub:
+    """One for a deliver process; owns `identity.db`."""
+
+    def __init__(self, directory: Path, names: Names) -> None:
+        self._store = ProfileStore(directory)
+        self._names = names
+        self._nodes: OrderedDict[tuple[str, Ref], Node] = OrderedDict()
+        self._dirty: set[tuple[str, Ref]] = set()
+        self._late: list[Place] = []
+        self._noted = self._store.positions()
+        self._positions = dict(self._noted)
+        self._failing = False
+
+    def close(self) -> None:
+        try:
+            if self._positions != self._noted or self._dirty:
+                self._write()
+        except apsw.Error as error:
+            log.error("what was learned of visitors is learned again at the next start", error=type(error).__name__)
+        self._store.close()
+
+    # -- learning ----------------------------------------------------------------------------------------------
+
+    def begin(self, shard: int, head: Position) -> None:
+        """A log whose newest event is older than what was observed is another log: it is observed from its start."""
+        if self.position(shard) > head:
+            self._positions[shard] = 0
+
+    def position(self, shard: int) -> Position:
+        """Up to where the log has been observed."""
+        return self._positions.get(shard, 0)
+
+    @property
+    def full(self) -> bool:
+        """Nothing more should be observed: what was learned cannot be written."""
+        return len(self._dirty) > MOST_DIRTY
+
+    def observe(self, shard: int, entries: Iterable[Entry], upto: Position) -> None:
+        """Learn from entries of the log, in its order, up to a position. Those observed before teach nothing."""
+        after = self.position(shard)
+        for position, source, received_ms, event in entries:
+            if position > after and event is not None:
+                self._learn(source, event, received_ms, (shard, position))
+        if upto > after:
+            self._positions[shard] = upto
+        if self._dirty or self._late or upto - self._noted.get(shard, 0) >= POSITION_EVERY:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was learned. Where that fails it stays in memory, and the log is observed again after a crash."""
+        try:
+            self._write()
+        except apsw.Error as error:
+            if not self._failing:
+                log.error("what is learned of visitors cannot be written", error=type(error).__name__)
+            self._failing = True
+        else:
+            self._failing = False
+
+    def _learn(self, source: str, event: Event, received_ms: int, place: Place) -> None:
+        lesson = lesson_of(event)
+        if lesson.anonymous_id:
+            first = Ref("a", lesson.anonymous_id)
+        elif lesson.user_id:
+            first = Ref("u", lesson.user_id)
+        else:
+            return  # it was erased
+        node = self._node(source, first)
+        at_ms = moment(event, received_ms)
+        if (
+            lesson == node.lesson
+            and node.barrier_ms < at_ms
+            and node.seen_ms <= at_ms < node.taught_ms + TOUCH_MS
+            and node.clocks is not None
+        ):
+            node.seen_ms = at_ms
+            node.clocks.set(at_ms)
+            return
+        self._take(source, first, node, lesson, at_ms, place)
+
+    def _take(self, source: str, first: Ref, node: Node, lesson: Lesson, at_ms: int, place: Place) -> None:
+        named = {first: node} | {ref: self._node(source, ref) for ref in refs(lesson) if ref != first}
+        barrier = max(one.profile.erased_ms for one in named.values())
+        if at_ms <= barrier:
+            self._late.append(place)
+            return
+        profiles = {ref: one.profile for ref, one in named.items()}
+        for ref in teach(lesson, at_ms, self._names, profiles):
+            profile = named[ref].profile
+            profile.source, profile.ref = source, ref
+            self._dirty.add((source, ref))
+        if at_ms >= node.seen_ms:
+            node.lesson, node.barrier_ms = lesson, barrier
+            node.taught_ms = node.seen_ms = at_ms
+            node.clocks = clocks(lesson, self._names, profiles)
+
+    # -- answering ---------------------------------------------------------------------------------------------
+
+    def known(self, source: str, anonymous_id: str | None, user_id: str | None) -> Known:
+        """What is known of a visitor."""
+        return Known(lambda ref: self._profile(source, ref), anonymous_id, user_id)
+
+    def erased(self, source: str, event: Event, received_ms: int) -> bool:
+        """Whether an event is from before its visitor was erased."""
+        lesson = lesson_of(event)
+        barrier = max((self._node(source, ref).profile.erased_ms for ref in refs(lesson)), default=0)
+        return barrier > 0 and moment(event, received_ms) <= barrier
+
+    def _profile(self, source: str, ref: Ref) -> Profile | None:
+        profile = self._node(source, ref).profile
+        return None if profile.ref is None else profile
+
+    def get(self, source: str, ref: Ref) -> Profile | None:
+        """One id's profile."""
+        return self._profile(source, ref)
+
+    # -- erasing -----------------------------------------------------------------------------------------------
+
+    def erase(self, refs: Mapping[str, Iterable[Ref]], shared: Mapping[str, Iterable[Ref]], at_ms: int) -> None:
+        """Forget ids, by source, for good: all that is left is that something with this hash was erased, and when.
+
+        Of `shared` browsers what any of their users may have left is forgotten: vendor ids and answers. Raises
+        apsw.Error where that cannot be written; then it is to be done again.
+        """
+        for source, gone in refs.items():
+            names = set(gone)
+            for ref in names:
+                node = self._node(source, ref)
+                for key in list(node.profile.links):
+                    other = Ref.of(key)
+                    if other in names:
+                        continue
+                    left = self._node(source, other)
+                    if left.profile.links.pop(ref.key, None) is not None:
+                        self._dirty.add((source, other))
+                    for user, (_, address) in list(left.profile.emails.items()):
+                        if ref in (Ref("u", user), Ref("e", normalise(address))):
+                            del left.profile.emails[user]
+                    left.lesson = None
+                node.profile = Profile(erased_ms=max(at_ms, node.profile.erased_ms))
+                node.lesson, node.barrier_ms = None, node.profile.erased_ms
+                self._dirty.add((source, ref))
+        for source, browsers in shared.items():
+            for ref in browsers:
+                node = self._node(source, ref)
+                node.profile.ids, node.profile.answers, node.lesson = {}, [], None
+                node.profile.emails.pop("", None)
+                self._dirty.add((source, ref))
+        self._write()
+        self._store.wipe()
+
+    def late(self) -> list[Place]:
+        """Events of erased visitors that arrived after the erasure and are to go from the log too."""
+        return self._store.late()
+
+    def no_longer_late(self, places: Iterable[Place]) -> None:
+        self._store.no_longer_late(places)
+
+    # -- memory and disk ---------------------------------------------------------------------------------------
+
+    def checkpoint(self) -> None:
+        """Keep the journal short. Takes the disk's time: call it in a thread."""
+        self._store.checkpoint()
+
+    def _node(self, source: str, ref: Ref) -> Node:
+        key = (source, ref)
+        node = self._nodes.get(key)
+        if node is None:
+            if len(self._nodes) >= CACHED:
+                oldest = next(iter(self._nodes))
+                self._nodes.move_to_end(oldest)
+                if oldest not in self._dirty:
+                    del self._nodes[oldest]
+            node = self._nodes[key] = Node(self._store.get(source, ref) or Profile())
+        else:
+            self._nodes.move_to_end(key)
+        return node
+
+    def _write(self) -> None:
+        changed = [(source, ref, self._nodes[source, ref].profile) for source, ref in self._dirty]
+        self._store.write(changed, self._positions, self._late)
+        self._noted = dict(self._positions)
+        self._dirty.clear()
+        self._late.clear()

@@ -1,0 +1,153 @@
+"""What is known of an event's visitor, read from the profiles of its ids and of those linked with them.
+
+The browser comes first: its anonymous id with those that it went by before. Then the user, then the user's other
+browsers. Nothing is ever taken from another user of the same browser.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from firsthand.identity.profile import Profile, Ref, Seen
+from firsthand.vendors.base import Identity
+
+MOST_BROWSERS = 16
+"""How many linked ids are looked at for one event."""
+
+Get = Callable[[Ref], Profile | None]
+Refused = Callable[[dict[str, Any]], bool]
+
+
+class Found(NamedTuple):
+    """A vendor id. `past` are the visitor's answers on consent since it was obtained."""
+
+    value: str
+    seen: Seen
+    profile: Profile
+
+
+class Known:
+    """Reads further profiles only where they are asked for; `get` is the hub's look-up within the event's source."""
+
+    __slots__ = ("__dict__", "_anonymous_id", "_get", "_user_id")
+
+    def __init__(self, get: Get, anonymous_id: str | None, user_id: str | None) -> None:
+        self._get = get
+        self._anonymous_id = anonymous_id
+        self._user_id = user_id
+
+    @cached_property
+    def _browser(self) -> list[Profile]:
+        return self._with_former(self._anonymous_id) if self._anonymous_id else []
+
+    def _with_former(self, anonymous_id: str) -> list[Profile]:
+        """An anonymous id and those linked with it directly: the same browser under an older or a proposed id."""
+        seen, queue = {anonymous_id}, [anonymous_id]
+        found: list[Profile] = []
+        while queue and len(found) < MOST_BROWSERS:
+            profile = self._get(Ref("a", queue.pop(0)))
+            if profile is not None:
+                found.append(profile)
+                former = [value for _, value in profile.linked("a") if value not in seen] if profile.links else []
+                seen.update(former)
+                queue += former
+        return found
+
+    @cached_property
+    def user_id(self) -> str | None:
+        """The event's own, else the newest that the browser was used with."""
+        if self._user_id:
+            return self._user_id
+        users = [link for profile in self._browser if profile.links for link in profile.linked("u")]
+        return max(users)[1] if users else None
+
+    @cached_property
+    def _user(self) -> list[Profile]:
+        """The user's profile, with those of the names the user had before."""
+        if self.user_id is None:
+            return []
+        own = self._get(Ref("u", self.user_id))
+        if own is None:
+            return []
+        former = (self._get(Ref("u", value)) for _, value in own.linked("u")[:MOST_BROWSERS])
+        return [own, *(profile for profile in former if profile is not None)]
+
+    @cached_property
+    def _other_browsers(self) -> list[Profile]:
+        mine = {profile.ref for profile in self._browser}
+        refs: dict[Ref, None] = {}
+        for user in self._user:
+            refs.update((Ref("a", value), None) for _, value in user.linked("a")[:MOST_BROWSERS])
+        found = (self._get(ref) for ref in list(refs)[:MOST_BROWSERS] if ref not in mine)
+        return [profile for profile in found if profile is not None]
+
+    def _circles(self) -> Iterator[list[Profile]]:
+        yield self._browser
+        yield self._user
+        yield self._other_browsers
+
+    @property
+    def consent(self) -> tuple[dict[str, Any], int] | None:
+        """The newest answer on consent and when it was last given (milliseconds); the browser's own, if it has one."""
+        for circle in self._circles():
+            answers = [answer for profile in circle if (answer := profile.newest_answer()) is not None]
+            if answers:
+                newest = max(answers, key=lambda answer: (answer.last_ms, repr(answer.consent)))
+                return newest.consent, newest.last_ms
+        return None
+
+    @cached_property
+    def email(self) -> str | None:
+        """The newest address that this visitor gave, as given."""
+        user = self.user_id or ""
+        given: list[tuple[int, str]] = []
+        for profile in (*self._browser, *self._other_browsers):
+            given += [profile.emails[key] for key in {"", user} if key in profile.emails]
+        for profile in self._user:
+            given += profile.emails.values()
+        return max(given)[1] if given else None
+
+    def vendor_id(self, name: str, now_ms: int, refused: Refused, max_age_ms: float | None = None) -> str | None:
+        """The id of a name (`criteo_gum_id@123`) that may be used now.
+
+        `refused` judges the visitor's answers: an id obtained before one that refused is not used, also where the
+        visitor agreed again later. `max_age_ms` is how long an id holds after it was last seen. Where the visitor
+        opted out of the vendor in this browser, no other browser's id takes its place.
+        """
+        for circle in self._circles():
+            found: list[tuple[int, str]] = []
+            opted_out = False
+            for profile in circle:
+                known = profile.ids.get(name)
+                if known is None:
+                    continue
+                opted_out = opted_out or known.opted_out_ms > 0
+                current = known.current(now_ms)
+                if current is None:
+                    continue
+                value, seen = current
+                if max_age_ms is not None and now_ms > seen.last_ms + max_age_ms:
+                    continue
+                since = seen.obtained_ms
+                if any(answer.last_ms > since and refused(answer.consent) for answer in profile.answers):
+                    continue
+                found.append((seen.last_ms, value))
+            if found:
+                return max(found)[1]
+            if opted_out:
+                return None
+        return None
+
+    def opted_out(self, name: str, value: str, at_ms: int) -> bool:
+        """Whether the visitor opted out, in this browser, of an id that an event of some time carries."""
+        for profile in self._browser or self._user:
+            known = profile.ids.get(name)
+            if known is not None and known.gone(value, at_ms):
+                return True
+        return False
+
+    def identity(self, name: str, caller: str = "") -> Identity:
+        """All of it for one vendor's id, whatever its age and whatever was answered since; for people to look at."""
+        key = f"{name}@{caller}" if caller else name
+        value = self.vendor_id(key, 0, lambda consent: False)
+        return Identity({name: value} if value else {}, self.email, self.user_id)

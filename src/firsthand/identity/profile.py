@@ -1,0 +1,201 @@
+"""What is known of one id of a visitor.
+
+Everything here is merged so that the order in which events arrive does not matter: of a value the first and the last
+time it was seen are kept, of several the one seen last counts. A late event can add to what is known, and never puts
+back what a newer one has replaced.
+
+Times are milliseconds since 1970, by the events' own `timestamp`.
+"""
+
+import hashlib
+from typing import Any, Literal
+
+import msgspec
+
+Kind = Literal["a", "u", "e"]
+"""Anonymous id, user id, e-mail address."""
+
+TOUCH_MS = 600_000
+"""How much later something must be seen again for that to be news worth writing."""
+SYNCED_MS = 3 * 86_400_000
+"""How long an id holds that a sync brought."""
+MOST_VALUES = 8
+"""Of one vendor id, and of a visitor's answers: older ones are forgotten."""
+MOST_LINKS = 1_000
+MOST_NAMES = 64
+
+
+class Ref(msgspec.Struct, frozen=True, array_like=True, order=True):
+    """An id within a source."""
+
+    kind: Kind
+    value: str
+
+    @property
+    def key(self) -> str:
+        return f"{self.kind}:{self.value}"
+
+    @classmethod
+    def of(cls, key: str) -> "Ref":
+        return cls(key[0], key[2:])  # type: ignore[arg-type]
+
+
+class Seen(msgspec.Struct, array_like=True):
+    """A value of a vendor id: when it was seen, and the answer on consent that held when it was obtained."""
+
+    first_ms: int
+    last_ms: int
+    synced_ms: int = 0
+    """When a sync last brought it, or 0."""
+    consent: dict[str, Any] | None = None
+
+    @property
+    def obtained_ms(self) -> int:
+        return max(self.first_ms, self.synced_ms)
+
+    @property
+    def expires_ms(self) -> int | None:
+        return self.synced_ms + SYNCED_MS if self.synced_ms else None
+
+
+class VendorId(msgspec.Struct, array_like=True):
+    """All values that a vendor id had: its history. Those from before an opt-out are kept as digests only."""
+
+    values: dict[str, Seen] = {}
+    opted_out_ms: int = 0
+
+    def learn(self, value: str, at_ms: int, synced: bool, consent: dict[str, Any] | None) -> bool:
+        """Whether that is news."""
+        key = digest(value) if digest(value) in self.values else value
+        seen, fresh = self.values.get(key), at_ms if synced else 0
+        if seen is None:
+            self.values[key] = Seen(at_ms, at_ms, fresh, consent)
+        else:
+            earlier, renewed = at_ms < seen.first_ms, fresh > seen.synced_ms
+            later = at_ms - seen.last_ms >= TOUCH_MS
+            seen.last_ms = max(seen.last_ms, at_ms)
+            if not (earlier or renewed):
+                return later
+            if renewed or not seen.synced_ms:
+                seen.consent = consent
+            seen.first_ms, seen.synced_ms = min(seen.first_ms, at_ms), max(seen.synced_ms, fresh)
+        if key != value and self._alive(self.values[key]):
+            self.values[value] = self.values.pop(key)
+        self._keep()
+        return True
+
+    def opt_out(self, at_ms: int) -> bool:
+        """The visitor has told the vendor to know them no more. Whether that is news."""
+        if at_ms <= self.opted_out_ms:
+            return False
+        self.opted_out_ms = at_ms
+        self._keep()
+        return True
+
+    def _keep(self) -> None:
+        for value, seen in list(self.values.items()):
+            if not self._alive(seen) and not value.startswith(DIGEST):
+                self.values[digest(value)] = self.values.pop(value)
+        while len(self.values) > MOST_VALUES:
+            del self.values[min(self.values, key=lambda value: (self.values[value].last_ms, value))]
+
+    def _alive(self, seen: Seen) -> bool:
+        return seen.obtained_ms > self.opted_out_ms
+
+    def current(self, now_ms: int) -> tuple[str, Seen] | None:
+        """The value that holds at a time, if one does."""
+        held = [
+            (seen.last_ms, value, seen)
+            for value, seen in self.values.items()
+            if self._alive(seen) and (seen.expires_ms is None or now_ms < seen.expires_ms)
+        ]
+        if not held:
+            return None
+        _, value, seen = max(held, key=lambda one: one[:2])
+        return value, seen
+
+    def seen(self, value: str) -> Seen | None:
+        """When a value was seen, also one that the visitor opted out of."""
+        return self.values.get(value) or self.values.get(digest(value))
+
+    def gone(self, value: str, at_ms: int) -> bool:
+        """Whether the visitor opted out of a value that an event of some time carries."""
+        return at_ms <= self.opted_out_ms or digest(value) in self.values
+
+
+class Answer(msgspec.Struct, array_like=True):
+    """What the visitor answered on consent, with the first and the last time it was seen."""
+
+    consent: dict[str, Any]
+    first_ms: int
+    last_ms: int
+
+
+class Profile(msgspec.Struct, omit_defaults=True):
+    """One id. `erased_ms` is left of it after an erasure: whatever is older is not taken up again."""
+
+    source: str = ""
+    ref: Ref | None = None
+    links: dict[str, int] = {}
+    """Other ids of the same visitor (`u:42`), with the last time both were seen together."""
+    ids: dict[str, VendorId] = {}
+    """By name, `criteo_gum_id@123` where the id belongs to a caller."""
+    answers: list[Answer] = []
+    emails: dict[str, tuple[int, str]] = {}
+    """By the user id it came with (or none): time and address."""
+    erased_ms: int = 0
+
+    def link(self, other: Ref, at_ms: int) -> bool:
+        """Whether that is news."""
+        key = other.key
+        before = self.links.get(key)
+        self.links[key] = at_ms if before is None else max(before, at_ms)
+        if before is None and len(self.links) > MOST_LINKS:
+            del self.links[min(self.links, key=lambda key: (self.links[key], key))]
+        return before is None or at_ms - before >= TOUCH_MS
+
+    def linked(self, kind: Kind) -> list[tuple[int, str]]:
+        """Time and value of the linked ids of a kind, newest first."""
+        found = [(at_ms, key[2:]) for key, at_ms in self.links.items() if key[0] == kind]
+        return sorted(found, reverse=True)
+
+    def answer(self, consent: dict[str, Any], at_ms: int) -> bool:
+        """Whether that is news."""
+        for known in self.answers:
+            if known.consent == consent:
+                news = at_ms < known.first_ms or at_ms - known.last_ms >= TOUCH_MS
+                known.first_ms, known.last_ms = min(known.first_ms, at_ms), max(known.last_ms, at_ms)
+                return news
+        self.answers.append(Answer(consent, at_ms, at_ms))
+        self.answers.sort(key=lambda answer: (answer.last_ms, repr(answer.consent)))
+        del self.answers[:-MOST_VALUES]
+        return True
+
+    def newest_answer(self) -> Answer | None:
+        return max(self.answers, key=lambda answer: (answer.last_ms, repr(answer.consent)), default=None)
+
+    def email(self, address: str, at_ms: int, user_id: str) -> bool:
+        """Whether that is news."""
+        before = self.emails.get(user_id)
+        if before is not None and before >= (at_ms, address):
+            return False
+        self.emails[user_id] = (at_ms, address)
+        if before is None and len(self.emails) > MOST_VALUES:
+            del self.emails[min(self.emails, key=lambda user: self.emails[user])]
+        return before is None or before[1] != address or at_ms - before[0] >= TOUCH_MS
+
+    def vendor_id(self, name: str) -> VendorId | None:
+        """The id of a name to learn about; None where a visitor has more names than anyone needs."""
+        if name not in self.ids:
+            if len(self.ids) >= MOST_NAMES:
+                return None
+            self.ids[name] = VendorId()
+        return self.ids[name]
+
+
+DIGEST = "#"
+
+
+def digest(value: str) -> str:
+    """What is kept of a value that the visitor opted out of: enough to know it again."""
+    return DIGEST + hashlib.blake2b(value.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()

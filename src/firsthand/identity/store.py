@@ -1,0 +1,124 @@
+"""`identity.db`: one row an id, found by a salted hash of it; and how far the log has been read.
+
+A row is a profile as a whole. The hash is what an erasure leaves: it tells that an id was erased, and not which.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import apsw
+import msgspec
+import structlog
+
+from firsthand.eventlog.base import Position
+from firsthand.eventlog.files import open_reader, transaction
+from firsthand.eventlog.wiping import wipe
+from firsthand.identity.profile import Profile, Ref
+
+log = structlog.get_logger()
+
+FILE = "identity.db"
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS profiles (key BLOB PRIMARY KEY, profile BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS positions (shard INTEGER PRIMARY KEY, position INTEGER NOT NULL);
+-- Events of erased visitors that arrived after the erasure and are to go from the log too.
+CREATE TABLE IF NOT EXISTS late (
+    shard INTEGER NOT NULL, position INTEGER NOT NULL, PRIMARY KEY (shard, position)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS salt (salt BLOB NOT NULL);
+"""
+Place = tuple[int, Position]
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Profile).decode
+
+
+class ProfileReader:
+    """Profiles by id, through a connection of any kind."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self._salt: bytes = db.execute("SELECT salt FROM salt").get or b""
+
+    @classmethod
+    def open(cls, directory: Path) -> "ProfileReader":
+        """For another process than deliver. Raises FileNotFoundError while there is none."""
+        return cls(open_reader(directory / FILE))
+
+    def close(self) -> None:
+        self._db.close()
+
+    def get(self, source: str, ref: Ref) -> Profile | None:
+        packed = self._db.execute("SELECT profile FROM profiles WHERE key = ?", (self.key(source, ref),)).get
+        return None if packed is None else _decode(packed)
+
+    def key(self, source: str, ref: Ref) -> bytes:
+        text = f"{source}\0{ref.kind}\0{ref.value}".encode("utf-8", "surrogatepass")
+        return hashlib.blake2b(text, digest_size=16, key=self._salt).digest()
+
+
+class ProfileStore(ProfileReader):
+    """The writing side: the deliver process alone."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE
+        try:
+            db = _open(self._path)
+        except (apsw.NotADBError, apsw.CorruptError):
+            log.error("what is known of visitors is damaged and learned anew from the log", file=str(self._path))
+            for suffix in ("", "-wal", "-shm"):
+                self._path.with_name(FILE + suffix).unlink(missing_ok=True)
+            db = _open(self._path)
+        super().__init__(db)
+
+    def positions(self) -> dict[int, Position]:
+        return dict(self._db.execute("SELECT shard, position FROM positions"))
+
+    def write(
+        self,
+        profiles: Iterable[tuple[str, Ref, Profile]],
+        positions: Mapping[int, Position],
+        late: Iterable[Place] = (),
+    ) -> None:
+        """What was learned and how far the log was read for it, in one transaction."""
+        rows = [(self.key(source, ref), _encode(profile)) for source, ref, profile in profiles]
+        with transaction(self._db):
+            self._db.executemany("INSERT OR REPLACE INTO profiles VALUES (?, ?)", rows)
+            self._db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?)", positions.items())
+            self._db.executemany("INSERT OR IGNORE INTO late VALUES (?, ?)", late)
+
+    def late(self) -> list[Place]:
+        rows: list[Any] = self._db.execute("SELECT shard, position FROM late").fetchall()
+        return [(shard, position) for shard, position in rows]
+
+    def no_longer_late(self, places: Iterable[Place]) -> None:
+        with transaction(self._db):
+            self._db.executemany("DELETE FROM late WHERE shard = ? AND position = ?", places)
+
+    def wipe(self) -> None:
+        """Have nothing left in the files of what was replaced or deleted."""
+        for _ in wipe(self._db):
+            pass
+
+    def checkpoint(self) -> None:
+        """Bring the journal into the file, through a connection of its own so that a thread may do it."""
+        with apsw.Connection(str(self._path)) as db:
+            db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        db.close()
+
+
+def _open(path: Path) -> apsw.Connection:
+    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its journal the same mode
+    db = apsw.Connection(str(path))
+    db.set_busy_timeout(5_000)
+    # Deleted bytes are overwritten where they stood. Checkpoints wait for the disk, so they are made elsewhere.
+    for pragma in ("journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=0", "cache_size=-16384"):
+        db.pragma(*pragma.split("="))
+    db.pragma("secure_delete", "fast")
+    db.execute(SCHEMA)
+    with transaction(db):
+        if db.execute("SELECT count(*) FROM salt").get == 0:
+            db.execute("INSERT INTO salt VALUES (?)", (os.urandom(32),))
+    return db

@@ -1,0 +1,26 @@
+"""The ids that vendors gave a visitor."""
+
+import re
+
+from firsthand.vendors.base import Input
+from firsthand.vendors.fields import invalid
+
+# A UUID v4, or 32 hex digits as some scripts make them.
+GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}|[0-9a-f]{32}", re.I)
+
+
+def vendor_id(given: Input, name: str) -> str | None:
+    """An id by its name under `context.ids`: what is known of the visitor, else what the event says."""
+    ids = given.event.get("context", "ids")
+    found = given.identity.vendor_ids.get(name) or (ids.get(name) if isinstance(ids, dict) else None)
+    if found is not None and not isinstance(found, str):
+        raise invalid(f"context.ids.{name}", "text")
+    return (found and found.strip()) or None
+
+
+def guid(given: Input, name: str) -> str | None:
+    """The same, where it must be a GUID."""
+    found = vendor_id(given, name)
+    if found and not GUID.fullmatch(found):
+        raise invalid(f"context.ids.{name}", "a GUID: a UUID v4, or 32 hex digits")
+    return found

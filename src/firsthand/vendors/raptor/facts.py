@@ -1,0 +1,78 @@
+"""What can stand in a parameter: facts of the event, of one of its order lines, and of the visitor."""
+
+from firsthand.vendors.base import Input
+from firsthand.vendors.fields import Fields, invalid, missing
+from firsthand.vendors.products import Shopping
+from firsthand.vendors.raptor.settings import Raptor
+from firsthand.vendors.texts import as_text, digits
+
+NAMED = {"product_id", "price", "quantity", "subtotal", "order_id", "user_id", "in_stock", "category_path", "basket"}
+
+
+class Facts:
+    """The facts of an event; of `product`, one of its order lines, where one is given.
+
+    One that is not `NAMED` is a path into the product, else `properties`; or it begins with `properties.`, `context.`
+    or `traits.`.
+    """
+
+    def __init__(self, settings: Raptor, given: Input, product: Fields | None = None) -> None:
+        self.settings, self.given = settings, given
+        self.shop = Shopping(given.event.properties, "properties.", settings.product_id)
+        self.product = product or self.shop
+
+    def fact(self, name: str) -> str | None:
+        if name in NAMED:
+            found: str | None = getattr(self, name)()
+            return found
+        if name.startswith(("properties.", "context.", "traits.")):
+            parts = {part: self.given.event.get(part) for part in ("properties", "context", "traits")}
+            return as_text(Fields(parts, ""), name)
+        return as_text(self.product, name) or as_text(self.shop, name)
+
+    def product_id(self) -> str:
+        return self.product.required(self.settings.product_id)
+
+    def price(self) -> str | None:
+        found = self.product.amount("price")
+        return None if found is None else digits(found)
+
+    def quantity(self) -> str:
+        return str(self.product.count("quantity", least=1) or 1)
+
+    def subtotal(self) -> str:
+        if (price := self.product.amount("price")) is None:
+            raise missing(self.product.path + "price")
+        return digits(price, times=int(self.quantity()))
+
+    def order_id(self) -> str:
+        return self.shop.required("order_id")
+
+    def user_id(self) -> str | None:
+        """The shop's id of who is logged in. An e-mail address is left out: it goes as ruid."""
+        return Fields({"userId": self.given.event.user_id or self.given.identity.user_id}, "").scrubbed("userId")
+
+    def in_stock(self) -> str | None:
+        if (found := as_text(self.product, "in_stock")) not in (None, "true", "false"):
+            raise invalid(self.product.path + "in_stock", "true or false")
+        return found
+
+    def category_path(self) -> str | None:
+        """`Id#Name;Id#Name`, the top level first; a level without a name has its id in place of it."""
+        name = "category" if self.product.get("category_path") is None else "category_path"
+        listed = isinstance(self.product.get(name), list)
+        levels = self.product.texts(name) if listed else (self.product.scrubbed(name) or "").split(";")
+        if any("," in level or ";" in level or level.count("#") > 1 for level in levels):
+            raise invalid(self.product.path + name, "Id#Name;Id#Name, without commas")
+        levels = [level.strip() for level in levels if level.strip()]
+        return ";".join(level if "#" in level else f"{level}#{level}" for level in levels) or None
+
+    def basket(self) -> str:
+        """Each product of the whole basket once; empty when nothing is left."""
+        settings, counted = self.settings, self.settings.basket_format == "ids_and_quantities"
+        separator = settings.basket_separator or (";" if counted else ",")
+        amounts = {} if self.given.name == "Cart Cleared" else self.shop.amounts(settings.basket)
+        if any(separator in product or (counted and ":" in product) for product in amounts):
+            accepted = f"products without {separator!r} in their ids, or basket_separator another one"
+            raise invalid(f"properties.{settings.basket}", accepted)
+        return separator.join([f"{product}:{n}" if counted else product for product, n in amounts.items()])

@@ -1,0 +1,73 @@
+"""From an event to the addresses that carry it: all is in the query, and all of that is URL-encoded."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from urllib.parse import quote
+
+from firsthand.reasons import Dead, Filtered
+from firsthand.vendors.base import Input, Request, Setup
+from firsthand.vendors.fields import Fields, known
+from firsthand.vendors.ids import guid, vendor_id
+from firsthand.vendors.products import Shopping
+from firsthand.vendors.raptor.events import Tracking, trackings
+from firsthand.vendors.raptor.settings import Raptor
+from firsthand.vendors.texts import query_of
+
+VERSION = "1"
+CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+
+
+def endpoints(settings: Raptor, emulator_base: str | None) -> dict[str, str]:
+    """`tracking`, to which `/{customer_id}.rsa` or `.stream` is added."""
+    return {"tracking": f"{emulator_base.rstrip('/')}/raptor" if emulator_base else "https://t.raptorsmartadvisor.com"}
+
+
+def build(setup: Setup[Raptor], inputs: Sequence[Input]) -> list[Request]:
+    """One request per order line of a sale, one of most other events."""
+    (given,) = inputs
+    settings, event = setup.settings, given.event
+    if given.consent.decision != "allow":
+        raise Filtered("consent_refused", "Raptor has no anonymous events: all name the visitor", "context.consent")
+    shop = Shopping(event.properties, "properties.", settings.product_id)
+    url = Fields(event.context, "context.").url("page.url") or shop.url("url")
+    landing = query_of(url)
+    found = trackings(settings, given, landing)
+    address = f"{setup.endpoints['tracking'].rstrip('/')}/{settings.customer_id}"
+    if shop.channel() == "in_store":
+        ids = identifiers(settings, given, encoded=settings.stream_ruid == "base64")
+        return [request(f"{address}.stream", tracking, ids, {"source": "webhook"}) for tracking in found]
+    ids = {"coid": browser_id(given, "coid"), **identifiers(settings, given), "sid": browser_id(given, "sid")}
+    page = {"v": f"firsthand-{VERSION}", "url": url, **{name: landing.get(name) for name in CAMPAIGN}}
+    return [request(f"{address}.rsa", tracking, ids, page) for tracking in found]
+
+
+def request(address: str, tracking: Tracking, ids: dict[str, str | None], about: dict[str, str | None]) -> Request:
+    parameters = sorted(tracking.parameters.items(), key=lambda item: (item[0][0] != "p", int(item[0].lstrip("poc"))))
+    query = known({"p1": tracking.event, **dict(parameters), **ids, "am": tracking.module, **about})
+    encoded = "&".join([f"{name}={quote(value, safe='')}" for name, value in query.items()])
+    # An order line that comes twice counts twice: nothing tells Raptor that it is the same. Revenue is not guessed at.
+    return Request("GET", f"{address}?{encoded}", max_uncertain=1 if tracking.event == "buy" else 3)
+
+
+def browser_id(given: Input, name: str) -> str:
+    """`coid` tells the browser, `sid` the visit. Neither can be made up here: Raptor would see a stranger."""
+    if found := guid(given, f"raptor_{name}"):
+        return found
+    where = "pages have both by cookies, once the visitor agreed to them; back ends pass on context.ids"
+    raise Dead("identity_missing", f"Raptor needs raptor_coid and raptor_sid: {where}", f"context.ids.raptor_{name}")
+
+
+def identifiers(settings: Raptor, given: Input, encoded: bool = True) -> dict[str, str | None]:
+    """By what Raptor knows people: ruid and reaid together, or xuid alone."""
+    user = user_id(settings, given)
+    ruid = b64encode(user.encode()).decode() if user and encoded else user
+    return {name: ruid if name == "ruid" else vendor_id(given, f"raptor_{name}") for name in settings.identifiers}
+
+
+def user_id(settings: Raptor, given: Input) -> str | None:
+    """What an e-mail can be started with. What the event says wins over what is remembered of the visitor."""
+    event, identity, source = given.event, given.identity, settings.ruid_source
+    said = event.email if source == "email" else event.text(*source.split("."))
+    newest = {"email": identity.email, "user_id": identity.user_id}.get(source)
+    found = [text.strip() for text in (said, vendor_id(given, "raptor_ruid"), newest) if text]
+    return next((text for text in found if text and (source != "email" or "@" in text)), None)

@@ -1,0 +1,32 @@
+"""What events hold as text, for vendors that take nothing else, as in a query. Numbers keep their digits."""
+
+from decimal import Context, Decimal
+from urllib.parse import parse_qsl, urlsplit
+
+from msgspec import Raw
+
+from firsthand.vendors.fields import Fields, Number
+
+EXACT = Context(prec=60)  # more digits than any `amount` times any `count` has
+
+
+def digits(number: Number, times: int = 1) -> str:
+    """A number, or so many times it, to the last digit and without exponent."""
+    exact = Decimal(bytes(number).decode() if isinstance(number, Raw) else str(number))
+    return format(EXACT.multiply(exact, Decimal(times)), "f")
+
+
+def as_text(fields: Fields, name: str) -> str | None:
+    """Text without the e-mail addresses in it, a number, or `true` and `false`. Anything else is refused."""
+    value = fields.get(name)
+    if isinstance(value, bool):
+        return str(value).lower()
+    return digits(value) if isinstance(value, float) else fields.scrubbed(name)
+
+
+def query_of(url: str | None) -> dict[str, str]:
+    """The parameters of a URL that have a value; nothing where it can't be read."""
+    try:
+        return {name: value for name, value in parse_qsl(urlsplit(url or "").query) if value.strip()}
+    except ValueError:  # a host in brackets that is no address
+        return {}

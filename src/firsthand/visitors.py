@@ -1,0 +1,262 @@
+"""Erasing and exporting a visitor: the side of whoever asks.
+
+The gateway's processes carry an erasure out. The part of one that does not run is done here, under that role's lock.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from firsthand.event import decoder, format_time
+from firsthand.eventlog.sqlite_reader import SqliteLogReader
+from firsthand.identity.erasure import Match, Plan, Wanted, find_ids
+from firsthand.identity.profile import Profile, Ref
+from firsthand.identity.store import ProfileReader
+from firsthand.ledger.reader import LedgerReader
+from firsthand.ledger.records import OPEN, Exchange
+from firsthand.ledger.scrub import Key, find
+from firsthand.settings import Settings
+from firsthand.state import State
+from firsthand.state.erasures import Erasure
+
+WAIT_SECONDS = 0.2
+Tell = Callable[[str], None]
+
+
+class Unreachable(ValueError):
+    """Nobody can be meant by this."""
+
+
+class Holdings(msgspec.Struct):
+    """All that is kept of a visitor: which ids, and where the rest stands."""
+
+    plan: Plan
+    rows: list[tuple[Key, str]]
+
+    def counts(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "ids": {
+                source: {name: [ref.value for ref in refs if ref.kind == kind] for kind, name in KINDS.items()}
+                for source, refs in plan.ids.items()
+            },
+            "shared_browsers": {s: [ref.value for ref in refs] for s, refs in plan.shared.items() if refs},
+            "events": len(plan.events),
+            "deliveries": len(self.rows),
+            "open_deliveries": sum(state in OPEN for _, state in self.rows),
+        }
+
+
+KINDS = {"a": "anonymous_ids", "u": "user_ids", "e": "emails"}
+
+
+def wanted(anonymous_id: str | None, user_id: str | None, email: str | None, source: str | None) -> Wanted:
+    """The visitor who is meant by what a person wrote. Raises Unreachable."""
+    given = {"a": anonymous_id, "u": user_id, "e": email}
+    named = [(kind, value.strip()) for kind, value in given.items() if value and value.strip()]
+    if len(named) != 1:
+        raise Unreachable("name the visitor by one of --anonymous-id, --user-id and --email")
+    kind, value = named[0]
+    if kind == "e" and "@" not in value.strip("@"):
+        raise Unreachable("--email takes an address such as ann@example.com")
+    return Wanted(kind, value, source)  # type: ignore[arg-type]
+
+
+def look(settings: Settings, who: Wanted) -> Holdings:
+    """What is kept of a visitor by now. Changes nothing."""
+    from firsthand.deliver.erasing import locate
+
+    directory = settings.data
+    log, ledger = SqliteLogReader(directory), _ledger(directory)
+    try:
+        get = _profiles(directory)
+        found = find_ids(who, log.sources(), get)
+        known = {
+            source: one
+            for source, one in found.items()
+            if who.source is not None or len(one.ids) > 1 or get(source, who.ref) is not None or who.kind != "e"
+        }
+        ids = {source: sorted(one.ids) for source, one in known.items()}
+        shared = {source: sorted(one.shared) for source, one in known.items()}
+        match, upto = Match(ids, shared), {shard: log.head(shard) for shard in log.shards()}
+        plan = Plan(ids, shared, locate(log, match, upto.get(0, 0)), upto)
+        rows = {key: state for step in find(ledger, match, plan) for key, state in step} if ledger else {}
+        return Holdings(plan, sorted(rows.items()))
+    finally:
+        log.close()
+        if ledger is not None:
+            ledger.close()
+
+
+def export(settings: Settings, who: Wanted) -> dict[str, Any]:
+    """All that is kept of a visitor, unmasked, as they may ask for it."""
+    held = look(settings, who)
+    log, ledger = SqliteLogReader(settings.data), _ledger(settings.data)
+    try:
+        get = _profiles(settings.data)
+        profiles = [(s, p) for s, refs in held.plan.ids.items() for ref in refs if (p := get(s, ref)) is not None]
+        return {
+            **held.counts(),
+            "profiles": [_shown(source, profile) for source, profile in profiles if profile.ref is not None],
+            "events": [
+                {"source": row.source, "event": msgspec.json.decode(row.body)}
+                for place in held.plan.events
+                if (row := log.get(*place)) is not None
+            ],
+            "deliveries": _deliveries(ledger, held) if ledger is not None else [],
+        }
+    finally:
+        log.close()
+        if ledger is not None:
+            ledger.close()
+
+
+def _profiles(directory: Path) -> Callable[[str, Ref], Profile | None]:
+    try:
+        return ProfileReader.open(directory).get
+    except FileNotFoundError:
+        return lambda source, ref: None
+
+
+def _ledger(directory: Path) -> LedgerReader | None:
+    try:
+        return LedgerReader(directory)
+    except FileNotFoundError:
+        return None
+
+
+def _shown(source: str, profile: Profile) -> dict[str, Any]:
+    ref = profile.ref or Ref("a", "")
+    return {
+        "source": source,
+        "kind": KINDS[ref.kind].removesuffix("s"),
+        "id": ref.value,
+        "linked_with": [
+            {"kind": KINDS[other.kind].removesuffix("s"), "id": other.value, "last_seen_at": format_time(at_ms)}
+            for key, at_ms in sorted(profile.links.items())
+            if (other := Ref.of(key))
+        ],
+        "vendor_ids": [
+            {
+                "name": name,
+                "value": value,
+                "obtained_at": format_time(seen.obtained_ms),
+                "last_seen_at": format_time(seen.last_ms),
+                "expires_at": format_time(seen.expires_ms) if seen.expires_ms else None,
+                "consent": seen.consent,
+            }
+            for name, known in sorted(profile.ids.items())
+            for value, seen in known.values.items()
+        ],
+        "opted_out": {name: format_time(v.opted_out_ms) for name, v in profile.ids.items() if v.opted_out_ms},
+        "answers_on_consent": [
+            {"consent": a.consent, "first_at": format_time(a.first_ms), "last_at": format_time(a.last_ms)}
+            for a in profile.answers
+        ],
+        "emails": [{"email": email, "at": format_time(at_ms)} for at_ms, email in profile.emails.values()],
+    }
+
+
+def _deliveries(ledger: LedgerReader, held: Holdings) -> list[dict[str, Any]]:
+    names = {lane.id: lane.integration for lane in ledger.lanes()}
+    keys, shown = {key for key, _ in held.rows}, []
+    for shard, position in sorted({(key.shard, key.position) for key in keys}):
+        for stored in ledger.deliveries(shard, position):
+            d = stored.delivery
+            if Key(stored.lane, shard, position, d.generation) not in keys:
+                continue
+            shown.append(
+                {
+                    "integration": names[stored.lane],
+                    "source": d.source,
+                    "received_at": format_time(d.received_ms),
+                    "state": d.state,
+                    "event": msgspec.to_builtins(decoder.decode(d.event)) if d.event else None,
+                    "detail": msgspec.to_builtins(d.detail),
+                    "attempts": [_attempt(exchange) for exchange in ledger.attempts(stored)],
+                }
+            )
+    return shown
+
+
+def _attempt(exchange: Exchange) -> dict[str, Any]:
+    return {
+        "at": format_time(exchange.at_ms),
+        "method": exchange.method,
+        "url": exchange.url,
+        "body": exchange.body.decode("utf-8", "replace") if exchange.body is not None else None,
+        "status": exchange.status,
+        "answer": exchange.response_body.decode("utf-8", "replace"),
+    }
+
+
+def erase(settings: Settings, who: Wanted, tell: Tell) -> Erasure:
+    """Have a visitor erased, and wait until that is done. `tell` is given what it waits for."""
+    state = State.open(settings.data)
+    id = state.erasures.ask(msgspec.to_builtins(who))
+    return finish(settings, state, id, tell)
+
+
+def finish(settings: Settings, state: State, id: str, tell: Tell) -> Erasure:
+    """Wait for an erasure, doing the part of whatever process does not run."""
+    said = ""
+    while True:
+        erasure = state.erasures.get(id)
+        if erasure.state in ("done", "failed"):
+            return erasure
+        asyncio.run(_do_what_nobody_does(settings, state))
+        erasure = state.erasures.get(id)
+        waits = "" if erasure.state == "done" else "the gateway's processes carry it out"
+        if waits and waits != said:
+            tell(waits)
+            said = waits
+        if erasure.state not in ("done", "failed"):
+            time.sleep(WAIT_SECONDS)
+
+
+async def _do_what_nobody_does(settings: Settings, state: State) -> None:
+    from firsthand.supervise import try_lock
+
+    for role, work in (("deliver", _deliver), ("collect", _collect), ("deliver", _deliver)):
+        lock = try_lock(settings.data, role)
+        if lock is None:
+            continue
+        try:
+            await work(settings, state)
+        finally:
+            lock.close()
+
+
+async def _deliver(settings: Settings, state: State) -> None:
+    from firsthand.deliver.clock import Clock
+    from firsthand.deliver.erasing import Eraser
+    from firsthand.deliver.tail import Tail
+    from firsthand.identity import Hub
+    from firsthand.identity.lesson import names_of
+    from firsthand.ledger.sqlite import SqliteLedger
+    from firsthand.vendors import registry
+
+    log = SqliteLogReader(settings.data)
+    hub, ledger = Hub(settings.data, names_of(registry().values())), SqliteLedger(settings.data)
+    try:
+        await Eraser(settings, state, hub, Tail(log, hub), ledger, Clock()).work()
+    finally:
+        hub.close()
+        ledger.close()
+        log.close()
+
+
+async def _collect(settings: Settings, state: State) -> None:
+    from firsthand.collect import erasing
+    from firsthand.eventlog.sqlite import SqliteLogWriter
+
+    process = state.process()
+    event_log = SqliteLogWriter(settings.data, max_bytes=process.log.max_bytes, max_age=process.log.max_age)
+    try:
+        await erasing.work(state, event_log)
+    finally:
+        await event_log.close()

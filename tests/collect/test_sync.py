@@ -1,0 +1,566 @@
+"""Cookie syncs: what pages are offered, what is taken as an answer, and what strangers get of it."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qs, quote, urlencode, urlsplit
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.collect.client import NOW, Answered
+from tests.collect.pages import GRANTED, OTHER_PROPOSAL, PROPOSAL, REFUSED, WEB, Shop
+from tests.consent.tc_strings import GRANTS_CRITEO, GRANTS_NOTHING
+
+from firsthand.collect.pixel import GIF
+from firsthand.config import Consent, Cookies, Integration, Source
+from firsthand.vendors import registry
+
+HOUR = 3600
+DAY = 24 * HOUR
+ID = "5e0b7c1d-9a8f-4e6d-b3c2-a1908f7e6d5c"
+TCF: dict[str, Any] = {"tcf": {"gdprApplies": True, "tcString": GRANTS_CRITEO}}
+TCF_REFUSED: dict[str, Any] = {"tcf": {"gdprApplies": True, "tcString": GRANTS_NOTHING}}
+
+
+def criteo(caller: str = "123", key: str = "criteo", basis: Any = "tcf", **fields: Any) -> Integration:
+    settings = registry()["criteo-s2s"].settings(partner_id="12345", mapping_key=caller)
+    consent = Consent(basis=basis)
+    return Integration(
+        **{"key": key, "vendor": "criteo-s2s", "settings": settings, "consent": consent, "environment": "production"}
+        | fields
+    )
+
+
+class Page(Shop):
+    """A page that asks for syncs and reports what they answered."""
+
+    def __init__(self, *integrations: Integration, source: Source = WEB, **more: Any) -> None:
+        super().__init__(source, integrations=integrations or [criteo()], **more)
+
+    async def settings(self, consent: Any = None, **query: str) -> Answered:
+        asked = {"writeKey": self.key, "anonymousId": self.proposal} | query
+        if consent is not None:
+            asked["consent"] = consent if isinstance(consent, str) else json.dumps(consent)
+        return await self.asks("GET", "/v1/settings", query=urlencode(asked))
+
+    async def due(self, consent: Any = TCF) -> list[str]:
+        """The callers to ask for."""
+        answer = await self.settings(consent)
+        assert answer.status == 200
+        return [sync["callerId"] for sync in answer.json["syncs"]]
+
+    async def report(
+        self, status: str = "OK", id: str | None = "gum-1", name: str = "criteo", **fields: Any
+    ) -> Answered:
+        body = {"writeKey": self.key, "anonymousId": self.proposal, "callerId": "123", "status": status, "id": id}
+        return await self.asks("POST", f"/v1/sync/{name}", body | fields)
+
+    async def goes(self, consent: Any = TCF, headers: Mapping[str, str] | None = None, **query: str) -> Answered:
+        """The page shows the image that leads to the vendor: the browser names the page, not its origin."""
+        self.headers.pop("origin", None)
+        asked = {"writeKey": self.key, "anonymousId": self.proposal} | query
+        if consent is not None:
+            asked["consent"] = json.dumps(consent)
+        sent = {"referer": "https://www.shop.example/lamps", **(headers or {})}
+        return await self.asks("GET", "/v1/sync/criteo", headers=sent, query=urlencode(asked))
+
+    async def comes_back(self, location: str, id: str) -> Answered:
+        """As the vendor's redirect leads: the id is in place of the macro."""
+        back = parse_qs(urlsplit(location).query)["u"][0].replace("@USERID@", id)
+        return await self.asks("GET", urlsplit(back).path, headers={"sec-fetch-site": "cross-site"})
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page()
+
+
+def error(answer: Answered) -> tuple[int, str]:
+    """Status and code, of JSON and of images alike."""
+    if answer.body == GIF:
+        return answer.status, answer.headers["x-firsthand-error"].partition(":")[0]
+    return answer.status, answer.json["error"]["code"]
+
+
+def age(answer: Answered, name: str) -> int:
+    (header,) = [header for header in answer.set_cookies if header.startswith(f"{name}=")]
+    (found,) = re.findall("Max-Age=([0-9]+)", header)
+    return int(found)
+
+
+# -- what is due -----------------------------------------------------------------------------------------------------
+
+
+async def test_a_page_is_told_which_script_to_load(page: Page) -> None:
+    answer = await page.settings(TCF)
+    (sync,) = answer.json["syncs"]
+    url = f"https://gum.criteo.com/sync?c=123&a=1&r=2&gdpr=1&gdpr_consent={GRANTS_CRITEO}&j={{callback}}"
+    assert sync == {"name": "criteo", "callerId": "123", "url": url}
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["access-control-allow-origin"] == "https://www.shop.example"
+    assert answer.headers["access-control-allow-credentials"] == "true"
+    assert page.kept == []
+
+
+OFFERS = [
+    ("tcf", None, False),
+    ("tcf", TCF, True),
+    ("tcf", TCF_REFUSED, False),
+    ("tcf", {"tcf": {"gdprApplies": True}}, False),
+    ("tcf", {"tcf": {"gdprApplies": False}}, True),
+    ("tcf", {**TCF, "gpc": True}, False),
+    ("categories", None, False),
+    ("categories", GRANTED, True),
+    ("categories", REFUSED, False),
+    ("categories", {**GRANTED, "tcf": {"gdprApplies": True}}, False),
+    ("categories", {"cmp": {"cookiebot": "{marketing:true}"}}, True),
+    ("none", None, True),
+    ("none", TCF_REFUSED, False),
+    ("none", {"gpc": True}, False),
+    ("none", {"usPrivacy": "1YYN"}, False),
+    ("none", [], True),
+]
+
+
+@pytest.mark.parametrize(("basis", "consent", "offered"), OFFERS)
+async def test_only_consent_that_allows_the_integration_brings_an_offer(
+    basis: str, consent: Any, offered: bool
+) -> None:
+    assert await Page(criteo(basis=basis)).due(consent) == (["123"] if offered else [])
+
+
+async def test_global_privacy_control_of_the_browser_counts(page: Page) -> None:
+    page.headers["sec-gpc"] = "1"
+    assert await page.due() == []
+    del page.headers["origin"]
+    assert await page.due() == []
+
+
+async def test_consent_may_stand_in_the_tools_cookies(page: Page) -> None:
+    page.jar["euconsent-v2"] = GRANTS_CRITEO
+    (sync,) = (await page.settings()).json["syncs"]
+    assert f"gdpr_consent={GRANTS_CRITEO}" in sync["url"]
+
+
+async def test_each_caller_is_asked_for_once() -> None:
+    others = criteo("123", "again"), criteo("777", "other"), criteo("888", "off", enabled=False)
+    page = Page(criteo(), *others, criteo("999", "elsewhere", sources=("another",)))
+    assert await page.due() == ["123", "777"]
+
+
+async def test_of_two_integrations_with_one_caller_it_is_enough_that_one_is_allowed() -> None:
+    page = Page(criteo(basis="categories"), criteo(key="again"))
+    (sync,) = (await page.settings(TCF)).json["syncs"]
+    assert sync["callerId"] == "123"
+
+
+async def test_a_vendor_without_syncs_has_none() -> None:
+    raptor = Integration(key="raptor", vendor="raptor", settings=registry()["raptor"].settings(customer_id="1234"))
+    assert await Page(raptor).due() == []
+
+
+# -- a script's report -----------------------------------------------------------------------------------------------
+
+
+async def test_an_id_becomes_an_event_of_the_visitor(page: Page) -> None:
+    page.jar["fh_aid"] = ID
+    page.headers["user-agent"] = "Mozilla/5.0"
+    answer = await page.report(id="gum/1 +é%2F", consent=TCF)
+    assert (answer.status, answer.json) == (200, {"success": True})
+    event = page.last
+    assert (event["type"], event["anonymousId"], event["previousId"]) == ("identify", ID, PROPOSAL)
+    assert event["properties"] == {"sync": {"vendor": "criteo", "caller": "123", "status": "OK"}}
+    assert event["context"]["ids"] == {"criteo_gum_id@123": "gum/1 +é%2F"}
+    assert event["context"]["consent"] == TCF
+    assert (event["context"]["ip"], event["context"]["userAgent"]) == ("203.0.113.9", "Mozilla/5.0")
+
+
+async def test_without_permission_for_cookies_the_id_belongs_to_the_proposal(page: Page) -> None:
+    page.jar["fh_aid"] = ID
+    answer = await page.report()
+    assert (answer.set_cookies, page.last["anonymousId"]) == ([], PROPOSAL)
+    assert "consent" not in page.last["context"]
+
+
+@pytest.mark.parametrize(
+    ("status", "id", "kept", "seconds"),
+    [
+        ("OK", "gum-1", "OK", 3 * DAY),
+        ("OptOut", None, "OptOut", 3 * DAY),
+        ("OptOut", "gum-1", "OptOut", 3 * DAY),
+        ("unknown", None, "unknown", DAY),
+        ("Whatever", "gum-1", "unknown", DAY),
+    ],
+)
+async def test_the_browser_remembers_for_how_long_none_is_due(
+    page: Page, status: str, id: str | None, kept: str, seconds: int
+) -> None:
+    answer = await page.report(status, id, consent=TCF)
+    assert age(answer, "fh_sync_criteo") == seconds
+    assert page.last["properties"]["sync"]["status"] == kept
+    assert ("ids" in page.last["context"]) == (kept == "OK")
+    assert await page.due() == []
+    page.client.now = NOW + seconds - 1
+    assert await page.due() == []
+    page.client.now = NOW + seconds
+    assert await page.due() == ["123"]
+
+
+async def test_callers_are_remembered_one_by_one() -> None:
+    page = Page(criteo(), criteo("777", "other"))
+    await page.report("unknown", None, consent=TCF)
+    assert await page.due() == ["777"]
+    answer = await page.report(callerId="777", consent=TCF)
+    assert age(answer, "fh_sync_criteo") == 3 * DAY
+    assert await page.due() == []
+    page.client.now = NOW + DAY + 1
+    assert await page.due() == ["123"]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["", "1", "123", "123:", "123:x", "123:99999999999", f"123:{NOW - 1:.0f}", f"999:{NOW + 9:.0f}", "é:1", "/" * 900],
+)
+async def test_a_marker_that_is_not_ours_counts_for_none(page: Page, value: str) -> None:
+    page.jar["fh_sync_criteo"] = quote(value, safe=":/")
+    assert await page.due() == ["123"]
+
+
+async def test_a_withdrawal_removes_the_marker(page: Page) -> None:
+    await page.report(consent=TCF)
+    assert "fh_sync_criteo" in page.jar
+    await page.sends(consent=TCF_REFUSED)
+    assert "fh_sync_criteo" not in page.jar
+
+
+async def test_without_permission_no_marker_is_set_and_none_read() -> None:
+    page = Page(criteo(basis="none"))
+    assert (await page.report("unknown", None)).set_cookies == []
+    page.jar["fh_sync_criteo"] = f"123:{NOW + HOUR:.0f}"
+    assert await page.due(None) == ["123"]
+    page = Page(criteo(basis="none"), source=Source(key="web", write_key="web-key", cookies=Cookies(requires="none")))
+    await page.report("unknown", None)
+    assert await page.due(None) == []
+
+
+@pytest.mark.parametrize(
+    ("consent", "code"),
+    [(TCF_REFUSED, "consent_refused"), (REFUSED, "consent_refused"), ({"gpc": True}, "consent_refused")],
+)
+async def test_an_id_is_not_taken_against_consent(page: Page, consent: Any, code: str) -> None:
+    assert error(await page.report(consent=consent)) == (403, code)
+    assert page.kept == []
+
+
+FORGED = [
+    ({"callerId": "777"}, (400, "field_invalid")),
+    ({"callerId": None}, (400, "field_invalid")),
+    ({"callerId": ["123"]}, (400, "field_invalid")),
+    ({"status": None}, (400, "field_invalid")),
+    ({"id": None}, (400, "field_invalid")),
+    ({"id": ""}, (400, "field_invalid")),
+    ({"id": "x" * 257}, (400, "field_invalid")),
+    ({"id": "a\nb"}, (400, "field_invalid")),
+    ({"id": "\u202egum"}, (400, "field_invalid")),
+    ({"id": "   "}, (400, "field_invalid")),
+    ({"id": "@USERID@"}, (400, "field_invalid")),
+    ({"id": 5}, (400, "field_invalid")),
+    ({"id": {"toString": 1}}, (400, "field_invalid")),
+    ({"anonymousId": None}, (400, "field_missing")),
+    ({"anonymousId": ""}, (400, "field_missing")),
+    ({"anonymousId": "x" * 513}, (400, "field_invalid")),
+    ({"writeKey": "wrong"}, (401, "invalid_write_key")),
+    ({"writeKey": None}, (401, "missing_write_key")),
+    ({"name": "other"}, (404, "not_found")),
+    ({"name": "crit%65o/x"}, (404, "not_found")),
+    ({"consent": [[[]]] * 20_000}, (413, "event_too_large")),
+]
+
+
+@pytest.mark.parametrize(("fields", "refused"), FORGED)
+async def test_forged_reports_are_refused(page: Page, fields: dict[str, Any], refused: tuple[int, str]) -> None:
+    assert error(await page.report(**fields)) == refused
+    assert page.kept == []
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff", b'{"consent":' + b"[" * 10_000])
+async def test_what_is_no_report_is_refused(page: Page, body: bytes) -> None:
+    status, code = error(await page.asks("POST", "/v1/sync/criteo", body))
+    assert status == 400
+    assert code in ("malformed_json", "field_invalid", "too_deep")
+
+
+async def test_a_number_for_the_caller_and_a_stranger_without_origin_are_taken(page: Page) -> None:
+    del page.headers["origin"]
+    page.jar["fh_aid"] = ID
+    answer = await page.report(callerId=123, consent=TCF)
+    assert (answer.status, answer.set_cookies) == (200, [])
+    assert page.last["anonymousId"] == PROPOSAL, "cookies are the business of pages"
+
+
+# -- pages of others -------------------------------------------------------------------------------------------------
+
+EVIL = "https://evil.example"
+
+
+@pytest.mark.parametrize("origins", [(), ("https://www.shop.example",)])
+async def test_a_page_elsewhere_gets_nothing_and_can_report_nothing(origins: tuple[str, ...]) -> None:
+    page = Page(source=Source(key="web", write_key="web-key", origins=origins), page=EVIL)
+    page.jar |= {"fh_aid": ID, "fh_sync_criteo": f"123:{NOW - 1:.0f}"}
+    assert error(await page.report(consent=TCF)) == (403, "origin_not_allowed")
+    answer = await page.settings(TCF)
+    assert answer.status == (403 if origins else 200)
+    assert b"gum" not in answer.body
+    assert "access-control-allow-credentials" not in answer.headers
+    asked = await page.goes(headers={"referer": f"{EVIL}/"})
+    assert error(asked) == (403, "origin_not_allowed")
+    asked = await page.goes(headers={"referer": "", "sec-fetch-site": "cross-site"})
+    assert error(asked) == (403, "origin_not_allowed")
+    assert page.kept == []
+    assert not answer.set_cookies + asked.set_cookies
+
+
+async def test_a_page_elsewhere_that_the_source_names_may_sync() -> None:
+    page = Page(source=Source(key="web", write_key="web-key", origins=(EVIL,)), page=EVIL)
+    assert await page.due() == ["123"]
+    assert (await page.report()).status == 200
+
+
+async def test_a_source_of_signed_requests_has_no_syncs_for_pages() -> None:
+    strict = Source(key="web", write_key="web-key", signing_secret="back-end-secret", require_signature=True)
+    page = Page(source=strict)
+    assert error(await page.settings(TCF)) == (401, "signature_required")
+    assert error(await page.report()) == (401, "signature_required")
+    page.headers["authorization"] = "Bearer web-key"
+    assert error(await page.report()) == (401, "signature_missing") or error(await page.report())[0] == 401
+    assert page.kept == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [
+        ("POST", "/v1/settings", "GET, OPTIONS"),
+        ("HEAD", "/v1/settings", "GET, OPTIONS"),
+        ("PUT", "/v1/sync/criteo", "GET, OPTIONS, POST"),
+        ("POST", "/v1/sync/criteo/return/x/y", "GET"),
+        ("OPTIONS", "/v1/sync/criteo/return/x/y", "GET"),
+    ],
+)
+async def test_other_methods_are_refused(page: Page, method: str, path: str, allow: str) -> None:
+    answer = await page.asks(method, path)
+    assert (answer.status, answer.headers["allow"]) == (405, allow)
+
+
+async def test_browsers_may_ask_first(page: Page) -> None:
+    for path in ("/v1/settings", "/v1/sync/criteo"):
+        answer = await page.asks("OPTIONS", path)
+        assert (answer.status, answer.headers["access-control-allow-origin"]) == (204, "https://www.shop.example")
+
+
+@pytest.mark.parametrize("consent", ["{", "nonsense", "[" * 100])
+async def test_consent_that_is_no_json(page: Page, consent: str) -> None:
+    assert (await page.settings(consent)).status == 400
+
+
+async def test_an_overlong_query(page: Page) -> None:
+    assert error(await page.settings(TCF, x="x" * 20_000)) == (413, "query_too_large")
+
+
+# -- the vendor's own cookie -----------------------------------------------------------------------------------------
+
+
+async def test_an_id_in_the_vendors_first_party_cookie_is_taken_and_not_asked_for(page: Page) -> None:
+    page.jar |= {"crto_mapped_user_id": "gum-of-the-tag", "fh_aid": ID}
+    answer = await page.settings(TCF)
+    assert answer.json["syncs"] == []
+    assert (page.last["anonymousId"], page.last["context"]["ids"]) == (ID, {"criteo_gum_id@123": "gum-of-the-tag"})
+    assert age(answer, "fh_sync_criteo") == 3 * DAY
+    await page.settings(TCF)
+    assert len(page.kept) == 1, "once in three days is enough"
+
+
+@pytest.mark.parametrize("value", ["", "%0A", "x" * 300])
+async def test_a_vendors_cookie_that_holds_no_id(page: Page, value: str) -> None:
+    page.jar["crto_mapped_user_id"] = value
+    assert await page.due() == ["123"]
+
+
+async def test_whose_id_a_cookie_holds_is_not_guessed() -> None:
+    page = Page(criteo(), criteo("777", "other"))
+    page.jar["crto_mapped_user_id"] = "gum"
+    assert await page.due() == ["123", "777"]
+
+
+async def test_the_vendors_cookie_is_not_read_before_consent() -> None:
+    page = Page(criteo(basis="none"))
+    page.jar["crto_mapped_user_id"] = "gum"
+    assert await page.due(None) == ["123"]
+    assert page.kept == []
+
+
+async def test_an_opt_out_removes_the_vendors_cookie(page: Page) -> None:
+    page.jar["crto_mapped_user_id"] = "gum"
+    await page.report("OptOut", None, consent=TCF)
+    assert "crto_mapped_user_id" not in page.jar
+
+
+# -- without a script ------------------------------------------------------------------------------------------------
+
+
+async def test_the_browser_is_led_to_the_vendor_and_back(page: Page) -> None:
+    page.jar["fh_aid"] = ID
+    led = await page.goes()
+    assert (led.status, led.body) == (302, b"")
+    assert age(led, "fh_sync_criteo") == DAY, "should the vendor never lead back"
+    location = led.headers["location"]
+    query = parse_qs(urlsplit(location).query)
+    assert location.startswith(f"https://gum.criteo.com/sync?c=123&a=1&r=1&gdpr=1&gdpr_consent={GRANTS_CRITEO}&u=")
+    assert query["u"][0].startswith("https://events.shop.example/v1/sync/criteo/return/")
+    assert query["u"][0].endswith("/@USERID@")
+    assert ID not in location
+    page.jar = {}  # cookies do not survive the way over another site
+    back = await page.comes_back(location, "gum%2F1%20%C3%A9?x")
+    assert (back.status, back.body, back.headers["content-type"]) == (200, GIF, "image/gif")
+    event = page.last
+    assert (event["anonymousId"], event["properties"]["sync"]["status"]) == (ID, "OK")
+    assert event["context"]["ids"] == {"criteo_gum_id@123": "gum/1 é"}
+    assert event["context"]["consent"] == TCF
+    assert age(back, "fh_sync_criteo") == 3 * DAY
+    assert back.cookies.keys() == {"fh_sync_criteo"}
+
+
+@pytest.mark.parametrize("id", ["", "@USERID@", "%40USERID%40"])
+async def test_back_without_an_id_is_unknown(page: Page, id: str) -> None:
+    back = await page.comes_back((await page.goes()).headers["location"], id)
+    assert (back.status, age(back, "fh_sync_criteo")) == (200, DAY)
+    assert page.last["properties"]["sync"]["status"] == "unknown"
+    assert "ids" not in page.last["context"]
+
+
+async def test_the_way_is_not_gone_again_before_its_time(page: Page) -> None:
+    await page.comes_back((await page.goes()).headers["location"], "gum-1")
+    again = await page.goes()
+    assert (again.status, again.body) == (200, GIF)
+    page.client.now = NOW + 3 * DAY
+    assert (await page.goes()).status == 302
+
+
+async def test_several_callers_take_turns() -> None:
+    page = Page(criteo(), criteo("777", "other"))
+    callers = [parse_qs(urlsplit((await page.goes()).headers["location"]).query)["c"] for _ in range(2)]
+    assert callers == [["123"], ["777"]]
+    assert (await page.goes()).status == 200
+    page = Page(criteo(), criteo("777", "other"))
+    assert "c=777&" in (await page.goes(callerId="777")).headers["location"]
+    assert error(await page.goes(callerId="888")) == (400, "field_invalid")
+
+
+@pytest.mark.parametrize(
+    ("consent", "code"),
+    [(None, "consent_unknown"), (TCF_REFUSED, "consent_refused"), ({"gpc": True}, "consent_refused")],
+)
+async def test_nobody_is_led_away_without_consent(page: Page, consent: Any, code: str) -> None:
+    assert error(await page.goes(consent)) == (403, code)
+
+
+async def test_nobody_is_led_away_without_an_id_to_come_back_with() -> None:
+    page = Page(criteo(basis="none"))
+    assert error(await page.goes(None, anonymousId="")) == (400, "field_missing")
+
+
+@pytest.mark.parametrize("host", ["evil.example/x", "a b", "user@evil.example", "", "com"])
+async def test_a_host_that_is_none_is_not_led_back_to(page: Page, host: str) -> None:
+    page.headers["host"] = host
+    answer = await page.goes(headers={"referer": ""})
+    assert "location" not in answer.headers
+    assert answer.status in (400, 403)
+
+
+async def test_where_to_come_back_to_is_configured_or_the_requests_own_host(page: Page) -> None:
+    page.scheme = "http"
+    page.headers["host"] = "127.0.0.1:8080"
+    led = await page.goes(headers={"referer": "http://127.0.0.1:8000/"})
+    assert "&u=http%3A%2F%2F127.0.0.1%3A8080%2Fv1%2Fsync%2Fcriteo%2Freturn%2F" in led.headers["location"]
+    page.client.collector._syncs._public_url = "https://collect.shopname.com/fh"
+    page = Page()
+    page.client.collector._syncs._public_url = "https://collect.shopname.com/fh"
+    assert "&u=https%3A%2F%2Fcollect.shopname.com%2Ffh%2Fv1%2Fsync%2F" in (await page.goes()).headers["location"]
+
+
+@pytest.mark.parametrize("name", ["u", "return", "redirect", "url"])
+async def test_the_redirect_leads_to_the_vendor_whatever_is_asked(page: Page, name: str) -> None:
+    led = await page.goes(**{name: EVIL})
+    assert urlsplit(led.headers["location"]).netloc == "gum.criteo.com"
+    assert "evil" not in led.headers["location"]
+
+
+# -- the signed address ----------------------------------------------------------------------------------------------
+
+
+def token_of(location: str) -> str:
+    back = parse_qs(urlsplit(location).query)["u"][0]
+    return back.split("/return/")[1].partition("/")[0]
+
+
+async def test_an_address_holds_for_ten_minutes_and_counts_once(page: Page) -> None:
+    location = (await page.goes()).headers["location"]
+    await page.comes_back(location, "gum-1")
+    page.client.now = NOW + 600
+    assert (await page.comes_back(location, "gum-2")).status == 200
+    assert [event["context"]["ids"] for event in page.kept] == [{"criteo_gum_id@123": "gum-1"}]
+    page.client.now = NOW + 601
+    assert error(await page.comes_back(location, "gum-3")) == (403, "signature_expired")
+    assert len(page.kept) == 1
+
+
+async def test_an_address_is_for_one_sync_of_one_gateway(page: Page) -> None:
+    token = token_of((await page.goes()).headers["location"])
+    assert error(await page.asks("GET", f"/v1/sync/other/return/{token}/gum-1")) == (403, "signature_invalid")
+    elsewhere = await Page().asks("GET", f"/v1/sync/criteo/return/{token}/gum-1")
+    assert error(elsewhere) == (403, "signature_invalid")
+    assert elsewhere.body == GIF
+    for other in (Page(criteo("777")), Page(source=Source(key="new", write_key="web-key"))):
+        other.client.collector._syncs._secret = page.client.collector._syncs._secret
+        assert error(await other.asks("GET", f"/v1/sync/criteo/return/{token}/x"))[0] in (400, 404)
+        assert other.kept == []
+
+
+@given(data=st.data())
+async def test_a_changed_address_is_refused(data: st.DataObject) -> None:
+    page = Page()
+    token = token_of((await page.goes()).headers["location"])
+    at = data.draw(st.integers(0, len(token) - 1))
+    other = data.draw(st.sampled_from("ABCabc019-_~.%").filter(lambda one: one != token[at]))
+    for forged in (token[:at] + other + token[at + 1 :], token[:at], token + other):
+        assert error(await page.asks("GET", f"/v1/sync/criteo/return/{forged}/gum-1"))[0] in (403, 404)
+    assert page.kept == []
+
+
+@pytest.mark.parametrize("id", ["x" * 257, "%0A", "a%00b", "%E2%80%AEx", "%20", "%FF", "%FF" * 300])
+async def test_back_with_what_is_no_id_is_refused(page: Page, id: str) -> None:
+    back = await page.comes_back((await page.goes()).headers["location"], id)
+    assert error(back) == (400, "field_invalid")
+    assert (page.kept, back.set_cookies) == ([], [])
+
+
+@pytest.mark.parametrize("path", ["return", "return/", "return//", "return/x", "returns/x/y", "x", "return/%00/%00"])
+async def test_addresses_that_nobody_made(page: Page, path: str) -> None:
+    answer = await page.asks("GET", f"/v1/sync/criteo/{path}")
+    assert error(answer) in ((403, "signature_invalid"), (404, "not_found"))
+
+
+async def test_a_visitor_without_permission_for_cookies_gets_none_on_the_way() -> None:
+    page = Page(criteo(basis="none"))
+    led = await page.goes(None)
+    back = await page.comes_back(led.headers["location"], "gum-1")
+    assert led.set_cookies + back.set_cookies == []
+    assert (page.last["anonymousId"], page.last["context"].get("consent")) == (PROPOSAL, None)
+
+
+async def test_another_proposal_is_linked_to_the_visitor(page: Page) -> None:
+    page.jar["fh_aid"] = ID
+    page.proposal = OTHER_PROPOSAL
+    await page.report(consent=TCF)
+    assert (page.last["anonymousId"], page.last["previousId"]) == (ID, OTHER_PROPOSAL)

@@ -1,0 +1,251 @@
+"""What the hub learns from events, and what it says of a visitor."""
+
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.identity.shop import DAY, GUM, NOW_MS, SECOND, Shop, event, sync
+
+from firsthand.identity import hub as module
+from firsthand.vendors.base import Identity
+
+YES: dict[str, Any] = {"categories": {"marketing": True}}
+NO: dict[str, Any] = {"categories": {"marketing": False}}
+
+
+# -- vendor ids --------------------------------------------------------------------------------------------------------
+
+
+def test_nothing_is_known_of_a_stranger(shop: Shop) -> None:
+    known = shop.known("a-1", "u-1")
+    assert (known.consent, known.email, known.user_id, known.identity("criteo_gum_id", "123")) == (
+        None,
+        None,
+        "u-1",
+        Identity(user_id="u-1"),
+    )
+
+
+def test_an_id_on_an_event_is_known_from_then_on(shop: Shop) -> None:
+    shop.see(event(anonymous_id="a-1", ids={GUM: "gum-1"}))
+    assert shop.gum("a-1") == "gum-1"
+    assert shop.gum("a-2") is None
+    assert shop.known("a-1").identity("criteo_gum_id", "123").vendor_ids == {"criteo_gum_id": "gum-1"}
+
+
+def test_identify_may_carry_registered_names_as_traits(shop: Shop) -> None:
+    shop.see(event(type="identify", anonymous_id="a-1", traits={GUM: "gum-1", "name": "Ann", "shoe_size": "38"}))
+    profile = shop.known("a-1")._browser[0]
+    assert list(profile.ids) == [GUM]
+    assert shop.gum("a-1") == "gum-1"
+
+
+def test_traits_of_other_calls_are_no_ids(shop: Shop) -> None:
+    shop.see(event(anonymous_id="a-1", traits={GUM: "gum-1"}))
+    assert shop.gum("a-1") is None
+
+
+def test_the_id_seen_last_counts_and_the_others_are_kept_as_history(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", ids={GUM: "old"}), event(2, anonymous_id="a", ids={GUM: "new"}))
+    shop.see(event(0, anonymous_id="a", ids={GUM: "late"}))  # an event that was kept offline
+    assert shop.gum("a") == "new"
+    history = shop.known("a")._browser[0].ids[GUM].values
+    assert {value: seen.first_ms for value, seen in history.items()} == {
+        "old": NOW_MS + 1 * SECOND,
+        "new": NOW_MS + 2 * SECOND,
+        "late": NOW_MS,
+    }
+
+
+def test_an_id_from_a_sync_holds_three_days(shop: Shop) -> None:
+    shop.see(sync(0, "OK", "gum-1", anonymous_id="a"))
+    assert shop.gum("a", at=3 * 86_400 - 1) == "gum-1"
+    assert shop.gum("a", at=3 * 86_400) is None
+    shop.see(sync(2 * 86_400, "OK", "gum-1", anonymous_id="a"))
+    assert shop.gum("a", at=4 * 86_400) == "gum-1"
+
+
+def test_an_opt_out_removes_the_id_and_those_that_come_late(shop: Shop) -> None:
+    shop.see(sync(1, "OK", "gum-1", anonymous_id="a"), sync(5, "OptOut", anonymous_id="a"))
+    assert shop.gum("a", at=6) is None
+    shop.see(event(3, anonymous_id="a", ids={GUM: "gum-1"}), event(7, anonymous_id="a", ids={GUM: "gum-1"}))
+    assert shop.gum("a", at=8) is None, "the cookie of a page may still hold it"
+    assert b"gum-1" not in b"".join(row[0] for row in shop.hub._store._db.execute("SELECT profile FROM profiles"))
+    shop.see(sync(9, "OK", "gum-1", anonymous_id="a"))
+    assert shop.gum("a", at=10) == "gum-1", "the vendor itself gave it again"
+
+
+def test_an_event_after_an_opt_out_may_bring_another_id(shop: Shop) -> None:
+    shop.see(sync(1, "OK", "gum-1", anonymous_id="a"), sync(5, "OptOut", anonymous_id="a"))
+    known = shop.known("a")
+    assert known.opted_out(GUM, "gum-1", NOW_MS + 9 * SECOND)
+    assert known.opted_out(GUM, "gum-2", NOW_MS + 4 * SECOND)
+    assert not known.opted_out(GUM, "gum-2", NOW_MS + 9 * SECOND)
+
+
+def test_after_an_opt_out_no_other_browser_lends_its_id(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="phone", user_id="u", ids={GUM: "gum-phone"}))
+    shop.see(event(2, anonymous_id="laptop", user_id="u"))
+    assert shop.gum("laptop", "u") == "gum-phone"
+    shop.see(sync(3, "OptOut", anonymous_id="laptop"))
+    assert shop.gum("laptop", "u", at=4) is None
+
+
+def test_an_unknown_sync_teaches_nothing(shop: Shop) -> None:
+    shop.see(sync(1, "unknown", anonymous_id="a"))
+    assert shop.known("a")._browser == []
+
+
+# -- who belongs together ----------------------------------------------------------------------------------------------
+
+
+def test_a_back_end_event_of_a_user_gets_the_browsers_id(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", ids={GUM: "gum-1"}), event(2, "identify", anonymous_id="a", user_id="u"))
+    assert shop.gum(None, "u") == "gum-1"
+
+
+def test_previous_ids_are_the_same_browser(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="proposal", ids={GUM: "gum-1"}, consent=YES))
+    shop.see(event(2, anonymous_id="cookie", previous_id="proposal"))
+    assert shop.gum("cookie") == "gum-1"
+    assert shop.known("cookie").consent == (YES, NOW_MS + SECOND)
+
+
+@pytest.mark.parametrize("previous", [{"anonymous_id": "x"}, {"user_id": "x"}])
+def test_alias_links_an_anonymous_id_or_a_former_user_id(shop: Shop, previous: dict[str, str]) -> None:
+    shop.see(event(1, **previous, email="ann@example.com"))
+    shop.see(event(2, "alias", previous_id="x", user_id="u"))
+    assert shop.known(None, "u").email == "ann@example.com"
+
+
+def test_users_of_one_browser_are_not_mixed_up(shop: Shop) -> None:
+    shop.see(event(1, "identify", anonymous_id="family", user_id="ann", email="ann@example.com"))
+    shop.see(event(2, "identify", anonymous_id="family", user_id="bob"))
+    assert shop.known("family", "bob").email is None
+    assert shop.known("family", "ann").email == "ann@example.com"
+    assert shop.known("family").user_id == "bob", "the newest"
+    assert shop.known("family").email is None
+
+
+def test_an_address_given_before_the_user_signed_in_is_the_users(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", email="Ann@Example.com "), event(2, anonymous_id="a", user_id="u"))
+    assert shop.known(None, "u").email == "Ann@Example.com"
+
+
+def test_sources_keep_sites_apart(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", user_id="u", ids={GUM: "gum-1"}, email="ann@example.com"))
+    other = shop.known("a", "u", source="other")
+    assert (other.email, other.identity("criteo_gum_id", "123").vendor_ids) == (None, {})
+
+
+# -- consent -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_newest_answer_counts_also_when_an_older_one_comes_late(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", consent=YES), event(5, anonymous_id="a", consent=NO))
+    shop.see(event(3, anonymous_id="a", consent=YES))
+    assert shop.known("a").consent == (NO, NOW_MS + 5 * SECOND)
+
+
+def test_an_answer_that_is_repeated_is_as_new_as_its_last_time(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", consent=NO), event(5, anonymous_id="a", consent=NO))
+    shop.see(event(3, anonymous_id="a", consent=YES))
+    assert shop.known("a").consent == (NO, NOW_MS + 5 * SECOND)
+
+
+def test_an_event_without_an_answer_changes_none(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", consent=YES), event(2, anonymous_id="a", consent={"gpc": False}))
+    assert shop.known("a").consent == (YES, NOW_MS + 1 * SECOND)
+
+
+def test_an_id_from_before_a_withdrawal_is_not_used_again(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", ids={GUM: "gum-1"}, consent=YES))
+    shop.see(event(2, anonymous_id="a", consent=NO), event(3, anonymous_id="a", consent=YES))
+    assert shop.gum("a", at=4) is None
+    shop.see(sync(5, "OK", "gum-1", anonymous_id="a", consent=YES))
+    assert shop.gum("a", at=6) == "gum-1"
+
+
+# -- the file ----------------------------------------------------------------------------------------------------------
+
+
+def test_what_was_learned_outlives_the_process(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", user_id="u", ids={GUM: "gum-1"}, consent=YES, email="ann@example.com"))
+    shop.crash()
+    known = shop.known("a")
+    assert (shop.gum("a"), known.user_id, known.email, known.consent) == (
+        "gum-1",
+        "u",
+        "ann@example.com",
+        (YES, NOW_MS + SECOND),
+    )
+    assert shop.hub.position(0) == 1
+
+
+def test_what_was_not_written_is_observed_again(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    shop.see(event(1, anonymous_id="a", consent=YES))
+
+    def full(*args: object) -> None:
+        raise module.apsw.FullError("full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shop.hub._store, "write", full)
+        shop.see(event(2, anonymous_id="a", consent=NO))
+    assert shop.known("a").consent == (NO, NOW_MS + 2 * SECOND), "in memory it is known"
+    shop.crash()
+    assert shop.hub.position(0) == 1
+    shop.position = 1
+    shop.see(event(2, anonymous_id="a", consent=NO))
+    shop.crash()
+    assert shop.known("a").consent == (NO, NOW_MS + 2 * SECOND)
+
+
+def test_entries_observed_before_undo_nothing(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", consent=YES), sync(2, "OptOut", anonymous_id="a"))
+    old = [(1, "shop", NOW_MS, event(9, anonymous_id="a", consent=NO))]
+    shop.hub.observe(0, old, 1)
+    assert shop.known("a").consent == (YES, NOW_MS + SECOND)
+    assert shop.hub.position(0) == 2
+
+
+def test_an_event_that_teaches_nothing_writes_nothing(shop: Shop) -> None:
+    fields: dict[str, Any] = {"anonymous_id": "a", "user_id": "u", "ids": {GUM: "gum-1"}, "consent": YES}
+    shop.see(event(0, **fields))
+    before = shop.written()
+    shop.see(*(event(n, **fields) for n in range(500)))
+    shop.see(*(event(n, anonymous_id=f"stranger-{n}") for n in range(500)))
+    assert shop.written() == before
+
+
+def test_more_visitors_than_fit_into_memory(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CACHED", 64)
+    for start in range(0, 1_000, 50):
+        shop.see(*(event(1, anonymous_id=f"a-{n}", ids={GUM: f"gum-{n}"}) for n in range(start, start + 50)))
+    assert [shop.gum(f"a-{n}") for n in range(1_000)] == [f"gum-{n}" for n in range(1_000)]
+    assert len(shop.hub._nodes) <= 64
+
+
+def test_a_log_that_was_made_anew_is_observed_from_its_start(shop: Shop) -> None:
+    shop.see(*(event(n, anonymous_id="a") for n in range(10)))
+    shop.hub.begin(0, 3)
+    assert shop.hub.position(0) == 0
+
+
+def test_only_the_owner_can_read_the_file(shop: Shop, tmp_path: Path) -> None:
+    shop.see(event(1, anonymous_id="a", consent=YES))
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("identity.db*")}
+    assert set(modes.values()) == {0o600}
+
+
+def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
+    (tmp_path / "identity.db").write_bytes(b"this is no database" * 1000)
+    shop = Shop(tmp_path)
+    shop.see(event(1, anonymous_id="a", consent=YES))
+    assert shop.hub.position(0) == 1
+    shop.hub.close()
+
+
+def test_the_time_of_an_event_is_never_later_than_its_arrival(shop: Shop) -> None:
+    shop.hub.observe(0, [(1, "shop", NOW_MS, event(30 * DAY, anonymous_id="a", consent=YES))], 1)
+    assert shop.known("a").consent == (YES, NOW_MS)
