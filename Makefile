@@ -3,7 +3,7 @@
 BIN := .venv/bin
 VENV := .venv/.from-lock
 
-.PHONY: setup demo test chaos bench lint format lock node
+.PHONY: setup demo test chaos bench lint format lock node chromium
 
 # .venv with everything, so that .venv/bin/firsthand is the command
 setup: $(VENV)
@@ -16,7 +16,7 @@ $(VENV): requirements-dev.lock pyproject.toml scripts/make-venv
 demo: setup
 	$(BIN)/firsthand demo
 
-test: lint node
+test: lint node chromium
 	$(BIN)/pytest
 
 # everything goes wrong at random for a while, and every event is followed to its end: docs/chaos.md
@@ -41,6 +41,10 @@ format: setup
 # Segment's Node SDK, which the end-to-end tests send with
 node:
 	scripts/ensure-node
+
+# the browser that the browser tests drive
+chromium:
+	scripts/ensure-chromium
 
 # newest versions that fit together, with their hashes and without the address they came from
 LOCK := $(BIN)/uv pip compile pyproject.toml --universal --generate-hashes --no-header --no-emit-index-url --no-emit-find-links --quiet --upgrade

@@ -103,8 +103,10 @@ class Gateway:
                 return int(line.split()[1]) / 1024
         return 0.0
 
-    def load(self, events: int, batch: int, connections: int, rate: float = 0.0) -> dict[str, Any]:
-        arguments = [str(value) for value in (self.port, events, batch, connections, rate)]
+    def load(
+        self, events: int, batch: int, connections: int, rate: float = 0.0, sender: str = "server"
+    ) -> dict[str, Any]:
+        arguments = [str(value) for value in (self.port, events, batch, connections, rate, sender)]
         output = subprocess.run(
             [sys.executable, "-m", "bench.load", *arguments], capture_output=True, text=True, check=True
         )

@@ -1,9 +1,10 @@
 """A load generator: keep-alive connections, each with one request under way, bodies made beforehand.
 
-    python -m bench.load PORT EVENTS BATCH CONNECTIONS [RATE]
+    python -m bench.load PORT EVENTS BATCH CONNECTIONS [RATE [FROM]]
 
-RATE is events a second (0: as fast as it goes). Prints JSON: seconds, latencies in milliseconds (p50, p99, max),
-answers other than 200.
+RATE is events a second (0: as fast as it goes). FROM is `server` (an SDK, the default), `page` (a page whose visitor
+has not answered yet) or `visitor` (one whose visitor has agreed and has cookies). Prints JSON: seconds, latencies in
+milliseconds (p50, p99, max), answers other than 200.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import random
 import sys
 import time
 import uuid
+from typing import Any
 
 import uvloop
 
@@ -22,7 +24,7 @@ UNSENT = b"sent_%013d" % 0
 """Where each request says at what millisecond it was sent."""
 
 
-def event(number: int, visitor: int) -> dict[str, object]:
+def event(number: int, visitor: int) -> dict[str, Any]:
     """An order of two lines with an e-mail address: the dearest event there is."""
     return {
         "type": "track",
@@ -50,17 +52,38 @@ def event(number: int, visitor: int) -> dict[str, object]:
     }
 
 
-def requests(events: int, batch: int) -> list[bytes]:
+COMMON = "Authorization: Basic YmVuY2g6\r\n"
+PAGE = (
+    f"Host: events.shop.example\r\nOrigin: https://www.shop.example\r\nUser-Agent: {AGENT}\r\n"
+    "Content-Type: text/plain;charset=UTF-8\r\nAccept: */*\r\nSec-Fetch-Site: same-site\r\n"
+    "Cookie: _ga=GA1.1.1234567890.1763800000; cart=8f14e45fceea167a"
+)
+"""What a browser sends along; the shop has cookies of its own."""
+
+
+def requests(events: int, batch: int, sender: str) -> list[bytes]:
     """Whole HTTP requests."""
     chance = random.Random(1)
     made = []
     for first in range(0, events, batch):
-        items = [event(first + n, chance.randrange(50_000)) for n in range(min(batch, events - first))]
+        visitor = chance.randrange(50_000)
+        items = [event(first + n, visitor) for n in range(min(batch, events - first))]
+        head = f"{COMMON}Host: localhost\r\n"
+        if sender != "server":
+            head = f"{COMMON}{PAGE}{agree(items, visitor) if sender == 'visitor' else ''}\r\n"
         path, body = ("/v1/track", items[0]) if batch == 1 else ("/v1/batch", {"batch": items})
         data = json.dumps(body).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Basic YmVuY2g6\r\n"
-        made.append(f"{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
+        made.append(f"POST {path} HTTP/1.1\r\n{head}Content-Length: {len(data)}\r\n\r\n".encode() + data)
     return made
+
+
+def agree(items: list[dict[str, Any]], visitor: int) -> str:
+    """Make these events those of a visitor who has agreed; the cookies that this visitor has."""
+    known = uuid.UUID(int=visitor, version=4)
+    for item in items:
+        item["anonymousId"] = str(known)
+        item["context"] |= {"consent": {"categories": {"marketing": True}}, "library": {"name": "firsthand.js"}}
+    return f"; fh_aid={known}; fh_sid={uuid.uuid4()}"
 
 
 def stamped(request: bytes) -> bytes:
@@ -131,8 +154,8 @@ class Feed:
             self.done.set()
 
 
-async def main(port: int, events: int, batch: int, connections: int, rate: float) -> None:
-    feed = Feed(requests(events, batch), batch / rate if rate else 0.0)
+async def main(port: int, events: int, batch: int, connections: int, rate: float, sender: str) -> None:
+    feed = Feed(requests(events, batch, sender), batch / rate if rate else 0.0)
     loop = asyncio.get_running_loop()
     started = time.perf_counter()
     for _ in range(connections):
@@ -154,5 +177,6 @@ async def main(port: int, events: int, batch: int, connections: int, rate: float
 
 
 if __name__ == "__main__":
-    numbers = [float(value) for value in sys.argv[1:]]
-    uvloop.run(main(*(int(value) for value in numbers[:4]), numbers[4] if len(numbers) > 4 else 0.0))
+    port, events, batch, connections = (int(value) for value in sys.argv[1:5])
+    rate, sender = [*sys.argv[5:], *("0", "server")[len(sys.argv) - 5 :]]
+    uvloop.run(main(port, events, batch, connections, float(rate), sender))

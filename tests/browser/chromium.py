@@ -14,6 +14,8 @@ from typing import Any, Self
 from playwright.async_api import async_playwright
 
 EXECUTABLE = Path("/usr/bin/chromium")
+USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
+"""Chromium's own says that it is headless, and robots are filtered."""
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -24,9 +26,8 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--host-resolver-rules=MAP * 127.0.0.1",  # www.shopname.com and all others are this machine
+    f"--user-agent={USER_AGENT}",  # for all requests: a page's own setting is not that of what it sends at its end
 ]
-USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/156.0.0.0 Safari/537.36"
-"""Chromium's own says that it is headless, and robots are filtered."""
 
 
 class Waiting:
@@ -82,6 +83,6 @@ class Chromium:
         return asyncio.run_coroutine_threadsafe(wait(), self._loop).result(60)
 
     def new_context(self, **options: Any) -> Any:
-        context = self.run(self._browser.new_context(**{"user_agent": USER_AGENT, "locale": "en-GB", **options}))
+        context = self.run(self._browser.new_context(**{"locale": "en-GB", **options}))
         context.set_default_timeout(15_000)
         return Waiting(context, self.run)

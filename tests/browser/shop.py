@@ -14,6 +14,7 @@ from firsthand.eventlog.sqlite_reader import SqliteLogReader
 
 Json = dict[str, Any]
 TCF_KEY = "key-of-the-shop-with-tcf"
+SHORT_KEY = "key-of-the-shop-with-short-sessions"
 CALLER = "123"
 
 
@@ -22,14 +23,19 @@ def shop_config() -> Json:
     criteo = {"vendor": "criteo-s2s", "settings": {"partner_id": "12345", "mapping_key": CALLER}}
     by_category = {"basis": "categories", "categories": ["marketing"]}
     return {
-        "sources": [{"key": "web-shop", "write_key": WRITE_KEY}, {"key": "tcf-shop", "write_key": TCF_KEY}],
+        "sources": [
+            {"key": "web-shop", "write_key": WRITE_KEY},
+            {"key": "tcf-shop", "write_key": TCF_KEY},
+            {"key": "sample-shop", "write_key": "demo-shop-key"},
+            {"key": "short-shop", "write_key": SHORT_KEY, "cookies": {"session_max_age": "3s"}},
+        ],
         "integrations": [
-            {"key": "criteo", "sources": ["web-shop"], "consent": by_category, **criteo},
+            {"key": "criteo", "sources": ["web-shop", "sample-shop"], "consent": by_category, **criteo},
             {"key": "criteo-tcf", "sources": ["tcf-shop"], "consent": {"basis": "tcf"}, **criteo},
             {
                 "key": "raptor",
                 "vendor": "raptor",
-                "sources": ["web-shop"],
+                "sources": ["web-shop", "sample-shop"],
                 "consent": by_category,
                 "settings": {"customer_id": "1234"},
             },
@@ -59,7 +65,9 @@ class Scene:
         said = "".join(f' data-{name.replace("_", "-")}="{value}"' for name, value in data.items())
         return f'<script async src="{self.collector}/firsthand.js" data-write-key="{key}"{said}></script>'
 
-    def put(self, path: str = "", body: str = "", *, head: str | None = None, title: str = "Shop", **headers: str) -> None:
+    def put(
+        self, path: str = "", body: str = "", *, head: str | None = None, title: str = "Shop", **headers: str
+    ) -> None:
         """A page; `head` is the stub and the script where nothing else is said."""
         head = STUB + self.tag() if head is None else head
         text = f"<!doctype html><html><head><title>{title}</title>{head}</head><body>{body}</body></html>"
@@ -99,9 +107,15 @@ class Scene:
 
     def events(self) -> list[Json]:
         """The events of this scene's pages, as the log has them."""
+        return [event for event in self.all_events() if self._mine(event)]
+
+    def knows(self, event: Json) -> bool:
+        """Whether an event is of a visitor of this scene, as what the script reports of a sync has no page."""
+        return event.get("anonymousId") in {one["anonymousId"] for one in self.events()}
+
+    def all_events(self) -> list[Json]:
         with contextlib.closing(SqliteLogReader(self.gateway.data)) as log:
-            rows = [json.loads(row.body) for row in log.entries(0, 100_000) if isinstance(row, Row)]
-        return [event for event in rows if self._mine(event)]
+            return [json.loads(row.body) for row in log.entries(0, 100_000) if isinstance(row, Row)]
 
     def _mine(self, event: Json) -> bool:
         page = event.get("context", {}).get("page")

@@ -168,7 +168,12 @@ _df.track("Order Completed", {
     identify, _, order = scene.until("identify", "page", "Order Completed")
     assert identify["traits"] == {"criteo_gum_id": "abc123-def456-ghi789"}
     assert "userId" not in identify
-    assert order["properties"]["products"][1] == {"product_id": "SKU-B", "name": "Gadget", "quantity": 1, "price": 30.01}
+    assert order["properties"]["products"][1] == {
+        "product_id": "SKU-B",
+        "name": "Gadget",
+        "quantity": 1,
+        "price": 30.01,
+    }
 
 
 def test_without_the_stub(scene: Scene) -> None:

@@ -76,11 +76,13 @@ class Answered(NamedTuple):
 class Client:
     """`key` goes along as a Bearer token unless a test says otherwise."""
 
-    def __init__(self, *sources: Source, app: Any = None, integrations: Sequence[Integration] = ()) -> None:
+    def __init__(
+        self, *sources: Source, app: Any = None, integrations: Sequence[Integration] = (), **more: Any
+    ) -> None:
         self.log = MemoryLog()
         self.now = NOW
         self.collector = Collector(
-            sources or (SHOP, SITE, SLOW), self.log, clock=lambda: self.now, integrations=integrations
+            sources or (SHOP, SITE, SLOW), self.log, clock=lambda: self.now, integrations=integrations, **more
         )
         self.app = app(self.collector) if app else self.collector
         self.address = ("203.0.113.9", 40_000)

@@ -30,8 +30,9 @@ class Shop:
         host: str = "events.shop.example",
         scheme: str = "https",
         integrations: Sequence[Integration] = (),
+        **more: Any,
     ) -> None:
-        self.client = Client(source, integrations=integrations)
+        self.client = Client(source, integrations=integrations, **more)
         self.jar: dict[str, str] = {}
         self.headers = {"origin": page, "host": host}
         self.key = source.write_key

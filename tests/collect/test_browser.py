@@ -1,6 +1,5 @@
 """What the pages of a shop get from the collector: an identity that lasts, once the visitor has agreed."""
 
-import asyncio
 import re
 from uuid import UUID
 
@@ -159,12 +158,22 @@ async def test_the_last_answer_of_a_batch_is_the_visitors(shop: Shop) -> None:
 
 
 async def test_two_first_hits_at_once_are_one_visitor(raptor: Shop) -> None:
-    one, two = await asyncio.gather(raptor.sends(consent=GRANTED), raptor.sends(consent=GRANTED))
+    one = await raptor.sends(consent=GRANTED)
+    raptor.jar.clear()  # the second one was sent before the answer to the first had come
+    two = await raptor.sends(consent=GRANTED)
     assert one.cookies == two.cookies
     assert one.cookies.keys() == {"fh_aid", "fh_sid", "rsa", "rsaSession"}
     assert len(set(one.cookies.values())) == 4
     first, second = raptor.kept
     assert first["context"]["ids"] == second["context"]["ids"]
+
+
+async def test_two_visitors_have_nothing_in_common(raptor: Shop) -> None:
+    one = await raptor.sends(consent=GRANTED)
+    raptor.jar.clear()
+    raptor.proposal = OTHER_PROPOSAL
+    two = await raptor.sends(consent=GRANTED)
+    assert not set(one.cookies.values()) & set(two.cookies.values())
 
 
 @pytest.mark.parametrize("library", [None, {"name": "analytics.js"}, "firsthand.js", {"name": ["firsthand.js"]}])

@@ -81,8 +81,16 @@ def jar(header: str) -> Jar:
 
 
 def test_pairs_are_read_as_browsers_write_them() -> None:
-    assert jar("a=1; b = 2 ;c=; =d; e; f=x=y;;\tg=7").first == {"a": "1", "b": "2", "c": "", "f": "x=y", "g": "7"}
-    assert Jar(None).first == {}
+    cookies = jar("a=1; b = 2 ;c=; e; f=x=y; f=z;;\tg=7; xa=9; h=3 a=8; aa=1")
+    read = {"a": "1", "b": "2", "c": "", "f": "x=y", "g": "7", "xa": "9", "h": "3 a=8", "aa": "1"}
+    assert cookies.all == read
+    assert [cookies.get(name, lambda value: True) for name in ("a", "c", "f", "xa", "h", "aa", "x", "e")] == [
+        *("1", "", "x=y", "9", "3 a=8", "1", None, None)
+    ]
+    assert ["a" in cookies, "e" in cookies, cookies.may_have(["y", "n"]), cookies.may_have(["n"])] == [
+        *(True, False, True, False)
+    ]
+    assert (Jar(None).all, Jar(None).get("a", str.isascii)) == ({}, None)
 
 
 def test_the_first_valid_one_of_several_counts() -> None:
@@ -95,7 +103,7 @@ def test_the_first_valid_one_of_several_counts() -> None:
 def test_a_header_of_a_size_that_no_browser_sends_is_not_looked_at() -> None:
     for header in ("a=" + "x" * HEADER_BYTES, "a=1;" * (MOST + 1)):
         cookies = jar(header)
-        assert (cookies.first, cookies.whole) == ({}, False)
+        assert (cookies.all, cookies.whole) == ({}, False)
     assert jar("a=" + "x" * 8000 + "; b=1").get("b", str.isdigit) == "1"
     assert jar("a=" + "1" * (VALUE_LENGTH + 1)).get("a", str.isdigit) is None
 
@@ -103,7 +111,7 @@ def test_a_header_of_a_size_that_no_browser_sends_is_not_looked_at() -> None:
 @given(st.binary(max_size=300))
 def test_no_header_is_too_strange(header: bytes) -> None:
     cookies = Jar(header)
-    for name in cookies.first:
+    for name in cookies.all:
         cookies.get(name, lambda value: True)
 
 

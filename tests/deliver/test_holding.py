@@ -1,17 +1,20 @@
 """Events whose visitor has not answered yet: held, then sent with their own times or shredded, and never in the way."""
 
 import asyncio
+import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from tests.consent.tc_strings import GRANTS_CRITEO, GRANTS_NOTHING, REFUSES_VENDOR
 from tests.deliver.clock import NOW_MS
-from tests.deliver.toys import says
+from tests.deliver.toys import VENDORS, build_one, says
 from tests.deliver.world import Consent, World, event, toy
 
 from firsthand.deliver import holding
 from firsthand.event import Event, decoder
 from firsthand.ledger.records import Delivery
+from firsthand.vendors.base import Input, Request
 
 ASK = Consent(basis="categories")
 TCF = Consent(basis="tcf")
@@ -149,6 +152,26 @@ async def test_an_answer_read_with_the_event_counts_at_once(world: World) -> Non
     assert world.state("m1") == ("delivered", None)
 
 
+async def test_the_vendor_is_told_on_which_string(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[Any] = []
+
+    def build(setup: Any, inputs: Sequence[Input]) -> list[Request]:
+        told.extend(input.event.get("context", "consent") for input in inputs)
+        return build_one(setup, inputs)
+
+    monkeypatch.setitem(VENDORS, "toy", dataclasses.replace(VENDORS["toy"], build=build))
+    await world.start(toy(consent=TCF))
+    await world.collect(silent("m1", context={"consent": {"tcf": {"gdprApplies": True}}}))
+    await world.advance(1)
+    granted = {"tcf": {"gdprApplies": True, "tcString": GRANTS_CRITEO}}
+    await world.collect(answer(granted))
+    await world.advance(1)
+    own = granted | {"usPrivacy": "1YNN"}
+    await world.collect(silent("m2", context={"consent": own}))
+    await world.settle()
+    assert told == [granted, own]
+
+
 # -- the answer changes ------------------------------------------------------------------------------------------------
 
 
@@ -211,6 +234,46 @@ async def test_what_was_refused_since_is_not_sent_where_nothing_is_asked(world: 
     await world.settle()
     assert world.state("m1") == ("filtered", "consent_refused")
     assert decision(world, "m1") == ("refuse", "tcf", "2026-11-22T12:00:00.000Z")
+
+
+# -- what the vendor knows ---------------------------------------------------------------------------------------------
+
+
+async def test_an_id_obtained_under_consent_serves_events_without_an_answer_of_their_own(world: World) -> None:
+    await world.start(toy(consent=ASK))
+    await world.collect(event("m1", "Identify", "v", context={"consent": YES, "ids": {"toy_id": "abc"}}))
+    await world.advance(60)
+    await world.collect(silent("m2"))
+    await world.settle()
+    assert world.calls[-1].json["ids"] == {"toy_id": "abc"}
+
+
+def opt_out(message_id: str = "sync", visitor: str = "v") -> Event:
+    """What the page learned from the vendor's sync."""
+    sync = {"vendor": "toy", "caller": "caller-1", "status": "OptOut"}
+    one = event(message_id, visitor=visitor, properties={"sync": sync}, context={"consent": YES})
+    one.type, one.event = "identify", None
+    return one
+
+
+@pytest.mark.parametrize(("rule", "sent"), [(ASK, []), (ANONYMISE, ["anonymise"]), (None, [])])
+async def test_an_opt_out_at_the_vendor_is_a_refusal(world: World, rule: Consent | None, sent: list[str]) -> None:
+    await world.start(toy(consent=rule))
+    await world.collect(opt_out())
+    await world.advance(60)
+    await world.collect(event("m1", visitor="v", context={"consent": YES, "ids": {}}))
+    await world.settle()
+    assert [call.json["consent"] for call in world.calls] == sent
+    assert decision(world, "m1")[1:] == ("opt_out", "2026-11-22T12:00:00.000Z")
+
+
+async def test_a_newer_id_ends_the_opt_out(world: World) -> None:
+    await world.start(toy(consent=ASK))
+    await world.collect(opt_out())
+    await world.advance(60)
+    await world.collect(event("m1", visitor="v", context={"consent": YES, "ids": {"toy_id@caller-1": "new"}}))
+    await world.settle()
+    assert world.calls[0].json["ids"] == {"toy_id": "new"}
 
 
 # -- a process ends ----------------------------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ def test_each_fault_of_the_collector_is_in_the_table_with_its_status() -> None:
     table = re.findall(r"^\| `(\w+)` \| (\d+) \|", section(page("collect.md"), "## Errors"), re.M)
 
     assert {(code, int(status)) for code, status in table} == faults_of_the_collector()
+    assert len(table) == len(set(table)), "a fault is explained twice"
 
 
 def test_the_limits_are_those_of_the_code() -> None:
@@ -202,8 +203,13 @@ def test_each_word_of_a_mapping_file_is_described() -> None:
 
 
 def commands() -> dict[str, Any]:
+    """By the words they are called with; those of a group are called by its name and theirs."""
     group: Any = typer.main.get_command(app)
-    return dict(group.commands)
+    found: dict[str, Any] = {}
+    for name, command in group.commands.items():
+        inner = getattr(command, "commands", None)
+        found.update({name: command} if inner is None else {f"{name} {word}": one for word, one in inner.items()})
+    return found
 
 
 @pytest.mark.parametrize("name", commands())
@@ -214,7 +220,7 @@ def test_each_command_is_described_with_its_options(name: str) -> None:
 
 
 def test_no_command_is_described_that_is_not_there() -> None:
-    assert set(re.findall(r"^## firsthand ([\w-]+)$", page("commands.md"), re.M)) == commands().keys()
+    assert set(re.findall(r"^## firsthand ([\w -]+)$", page("commands.md"), re.M)) == commands().keys()
 
 
 # -- the pages themselves ----------------------------------------------------------------------------------------
@@ -223,6 +229,12 @@ def test_no_command_is_described_that_is_not_there() -> None:
 def anchors(text: str) -> set[str]:
     headings = re.findall(r"^#+ (.+)$", text, re.M)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_nothing_is_told_twice_under_the_same_heading(file: Path) -> None:
+    headings = re.findall(r"^##+ .+$", file.read_text(), re.M)
+    assert [heading for heading in headings if headings.count(heading) > 1] == []
 
 
 @pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)

@@ -175,6 +175,19 @@ async def test_a_log_without_its_first_page_cannot_be_opened(log: SqliteLog, byt
     log._open()
 
 
+async def test_an_erasure_that_meets_damage_is_done_when_it_is_asked_for_again(log: SqliteLog) -> None:
+    await damage(log, "events", 3)
+    _, lost = await everything(log.reader)
+    whole = lost[-1] + 1
+    with pytest.raises(apsw.CorruptError):
+        await log.writer.erase([lost[0], whole])
+    await log.writer.erase([lost[0], whole])
+    row = log.reader.get(0, whole)
+    assert row is not None
+    assert b'"erased":true' in row.body
+    assert (await everything(log.reader))[1] == lost
+
+
 # -- the memory of message ids -----------------------------------------------------------------------------------------
 
 

@@ -34,7 +34,9 @@ def happenings(draw: st.DrawFn, at: int) -> Event:
             ids = {"ids": {GUM: draw(st.sampled_from(("g-1", "g-2")))}} if draw(st.booleans()) else {}
             return event(at, anonymous_id=me, user_id=user, consent=draw(st.sampled_from(CONSENTS)), **ids)
         case "identify":
-            return event(at, "identify", anonymous_id=me, user_id=user, email=draw(st.sampled_from(("a@x.de", "b@x.de"))))
+            return event(
+                at, "identify", anonymous_id=me, user_id=user, email=draw(st.sampled_from(("a@x.de", "b@x.de")))
+            )
         case "sync":
             return sync(at, "OK", draw(st.sampled_from(("g-1", "g-2"))), anonymous_id=me)
         case "optout":
@@ -58,7 +60,7 @@ def known(shop: Shop) -> dict[object, object]:
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=2000, deadline=None)
 @given(histories(), st.randoms(use_true_random=False), st.integers(0, 12))
 def test_the_order_of_arrival_does_not_matter(history: list[Event], random: Any, death: int) -> None:
     shuffled = list(history)

@@ -50,6 +50,19 @@ def test_it_says_what_it_did(folder: Path, collector: Collector):
     assert output.startswith("orders.csv: already imported; nothing to do\n")
 
 
+def test_lines_with_ids_of_their_own_are_told_by_them(folder: Path, collector: Collector):
+    line = '{"event": "Product Viewed", "anonymousId": "v", "messageId": "mine"}'
+    (folder / "events.jsonl").write_text(line)
+    program = Program(
+        ["import", "events.jsonl", "--source", "shop", "--url", collector.url, "--data", "data"],
+        folder / "own.log",
+        {"FIRSTHAND_WRITE_KEY": "key-of-the-shop"},
+    )
+    assert program.wait() == 0
+    assert program.output.splitlines()[-1].endswith("-LINE, or with the messageId it has itself")
+    assert list(collector.ids) == ["mine"]
+
+
 def test_json(folder: Path, collector: Collector):
     (folder / "orders.csv").write_text(orders(1000) + "x\n")
     code, output = run(folder, collector, "--json")
@@ -71,6 +84,7 @@ def test_json(folder: Path, collector: Collector):
         "total_accepted": 1000,
         "total_rejected": 1,
         "rejects": "orders.csv.rejects.jsonl",
+        "own_ids": False,
     }
 
 

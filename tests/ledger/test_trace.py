@@ -134,3 +134,13 @@ async def test_personal_data_is_not_shown(world: World) -> None:
     shown = str(traced(world, "m1"))
     assert "ann@" not in shown
     assert "113.9" not in shown
+
+
+async def test_the_address_that_was_known_of_the_visitor_is_masked(world: World) -> None:
+    await world.start(toy())
+    await world.collect(event("m0", visitor="ann", user_id="u-1", traits={"email": "ann@example.com"}))
+    await world.settle()
+    await world.collect(event("m1", visitor="ann", context={"ids": {"toy_id": "ann.again@example.com"}}))
+    await world.settle()
+    found = deliveries(world, "m1")["toy"]["identity"]
+    assert found == {"toy_id": "a***@example.com", "email": "a***@example.com", "user_id": "u-1"}

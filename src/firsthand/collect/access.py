@@ -56,6 +56,10 @@ class Access:
             raise Fault(401, "invalid_write_key", "no source has this write key: check `sources` in firsthand.yaml")
         return source
 
+    def named(self, key: str | None) -> Source | None:
+        """The source with this write key, if there is one."""
+        return self._by_key.get(key) if key else None
+
     def verify(self, source: Source, request: Request) -> None:
         """The endpoint or the source asks for a signature: it must be there and right."""
         if request.sent is None or (not request.must_be_signed and b"x-signature" not in request.headers):

@@ -151,8 +151,10 @@ class Collector:
 
     async def _single(self, source: Source | None, type: str | None, request: Request) -> HeaderList:
         """One event; without a type it says its own. Returns the cookies that go with the answer."""
+        known = source
         try:
             wire = parse_wire(request.body)
+            known = source or self._access.named(wire.write_key)
             source = self._access.check(source, wire.write_key, request, 1)
             if request.signature is not None:
                 signed.name(wire, request.signature, 0)
@@ -160,9 +162,8 @@ class Collector:
             event = complete(
                 wire, type=type, now_ms=now_ms, received_at=format_time(now_ms), connection=request.connection
             )
-        except Fault:
-            if source is not None:
-                self._log.refused(source.key)
+        except Fault as fault:
+            self._count_refused(known, fault)
             raise
         visit = self._visit(source, request)
         if visit is not None:
@@ -177,7 +178,11 @@ class Collector:
     async def _batch(self, source: Source | None, request: Request) -> Answer:
         batch = parse_batch(request.body)
         shared = shared_bytes(batch)
-        source = self._access.check(source, batch.write_key, request, len(batch.batch))
+        try:
+            source = self._access.check(source, batch.write_key, request, len(batch.batch))
+        except Fault as fault:
+            self._count_refused(source or self._access.named(batch.write_key), fault, len(batch.batch))
+            raise
         visit = self._visit(source, request)
         now_ms = int(self._clock() * 1000)
         received_at = format_time(now_ms)
@@ -209,6 +214,12 @@ class Collector:
             answer["error"] = {key: first[key] for key in ("code", "message", "path")}
             return 400, _encode(answer), [JSON]
         return 200, _encode(answer), [JSON, *(visit.set_cookies() if visit else ())]
+
+    def _count_refused(self, source: Source | None, fault: Fault, events: int = 1) -> None:
+        """Not where it may be somebody else who names the source, and not what will come again."""
+        if source is not None and fault.status not in (401, 429):
+            for _ in range(events):
+                self._log.refused(source.key)
 
     def _visit(self, source: Source, request: Request) -> Visit | None:
         """What a page's request brings besides its events; a server's brings nothing."""

@@ -33,6 +33,7 @@ _is_uuid = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").f
 # A vendor's own tag may have set the cookie before us, and not all write hyphens.
 _is_guid = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}").fullmatch
 _is_opaque = re.compile(r"[!-~]{1,512}").fullmatch
+_NONE: dict[str, str] = {}
 # The cookies that say when a vendor was last asked for its id.
 _is_sync_marker = re.compile(r"fh_sync_[a-z0-9_-]{1,40}").fullmatch
 
@@ -54,8 +55,8 @@ class Visit:
     """
 
     __slots__ = (
-        "_anonymous", "_by_script", "_changed", "_declared", "_gpc", "_jar", "_keep", "_now", "_secret", "_secure",
-        "_session", "_site", "_source", "_values",
+        "_anonymous", "_by_script", "_changed", "_declared", "_gpc", "_jar", "_keep", "_now", "_of_tools", "_secret",
+        "_secure", "_session", "_site", "_source", "_values",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +77,8 @@ class Visit:
         self._now = now
         self._gpc = headers.get(b"sec-gpc") == b"1"
         self._jar = Jar(headers.get(b"cookie") if first_party else None)
+        tools = cmp.COOKIES if source.cmp.cookie is None else (*cmp.COOKIES, source.cmp.cookie)
+        self._of_tools = self._jar.all if self._jar.may_have(tools) else _NONE
         # Where the cookies are too many to look at, ours may be among them: none is set over it.
         self._site = site_of(headers.get(b"host", b"")) if first_party and self._jar.whole else None
         self._keep: bool | None = None
@@ -90,7 +93,7 @@ class Visit:
     def complete(self, event: Event) -> None:
         """Fill in what the request knows and the event does not. Never raises, whatever either of them holds."""
         context = event.context
-        cmp.complete(context, self._jar.first, self._gpc, self._source.cmp)
+        cmp.complete(context, self._of_tools, self._gpc, self._source.cmp)
         ids = self._landing(event)
         if self._site is not None:
             consent = context.get("consent")
@@ -110,7 +113,7 @@ class Visit:
         site, secure, rule = self._site, self._secure, self._source.cookies
         if not self._keep:
             ours = {rule.anonymous_id, rule.session, *(cookie.name for cookie in self._declared)}
-            gone = [name for name in self._jar.first if name in ours or _is_sync_marker(name)]
+            gone = [name for name in self._jar.all if name in ours or _is_sync_marker(name)]
             return [set_cookie(name, "", 0, site, secure) for name in gone[:MOST_REMOVED]]
         said: HeaderList = []
         if self._anonymous is not None:
@@ -129,7 +132,8 @@ class Visit:
         rule, context = self._source.cookies, event.context
         if self._anonymous is None:
             self._anonymous = self._jar.get(rule.anonymous_id, _is_uuid)
-        if event.text("context", "library", "name") == SCRIPT:
+        library = context.get("library")
+        if isinstance(library, dict) and library.get("name") == SCRIPT:
             self._by_script = True
             self._name(event)
         if self._session is None:

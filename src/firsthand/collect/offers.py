@@ -34,11 +34,12 @@ def offers_of(source: str, integrations: Iterable[Integration], emulator_url: st
 
 
 def _offer(integration: Integration, emulator_url: str) -> Offer | None:
-    vendor, setup = get(integration.vendor), setup_of(integration, emulator_url)
+    vendor = get(integration.vendor)
+    setup = setup_of(integration, vendor, emulator_url)
     declared = vendor.sync(setup, _NO_GDPR)
     if declared is None:
         return None
-    return Offer(declared, policy_of(integration), lambda consent: vendor.sync(setup, consent))
+    return Offer(declared, policy_of(integration, vendor), lambda consent: vendor.sync(setup, consent))
 
 
 def allowed(offers: Iterable[Offer], event: Event) -> Iterator[Sync]:

@@ -42,12 +42,12 @@ def verify(secret: Secret, token: str, name: str, now: float) -> Return:
     """Raises Fault for what was not made here, or not for this sync, or too long ago."""
     data = secret.verify(PURPOSE, token)
     if data is None:
-        raise Fault(403, "signature_invalid", "this address was not made here")
+        raise Fault(403, "address_invalid", "this address was not made here")
     said = msgspec.msgpack.decode(zlib.decompress(data), type=Return)
     if said.name != name:
-        raise Fault(403, "signature_invalid", "this address was made for another sync")
+        raise Fault(403, "address_invalid", "this address was made for another sync")
     if now - said.at > SECONDS:
-        raise Fault(403, "signature_expired", f"this address held for {SECONDS // 60} minutes")
+        raise Fault(403, "address_expired", f"this address held for {SECONDS // 60} minutes")
     return said
 
 

@@ -329,9 +329,12 @@ def _of(offers: Sequence[Offer], name: str, caller: str | None) -> list[Offer]:
 def _admit(offers: Sequence[Offer], event: Event, good: tuple[str, ...]) -> None:
     """Refuse what the visitor's consent allows for none of these integrations."""
     decisions = [decide(event, offer.policy) for offer in offers]
-    if not any(one.decision in good for one in decisions):
-        code = "consent_unknown" if any(one.decision == "hold" for one in decisions) else "consent_refused"
-        raise Fault(403, code, f"the visitor's consent does not allow this sync: {decisions[0].detail}")
+    if any(one.decision in good for one in decisions):
+        return
+    message = f"the visitor's consent does not allow this sync: {decisions[0].detail}"
+    if any(one.decision == "hold" for one in decisions):
+        raise Fault(403, "consent_unknown", message)
+    raise Fault(403, "consent_refused", message)
 
 
 def _is_elsewhere(source: Source, headers: Headers) -> bool:

@@ -67,6 +67,8 @@ TOOLS: Mapping[str, tuple[str, Vocabulary]] = {
     "osano": ("osano_consentmanager", OSANO),
 }
 """By the name under `context.cmp`: the tool's cookie and its usual codes."""
+COOKIES = (*(cookie for cookie, _ in TOOLS.values()), "euconsent-v2", "usprivacy")
+"""All that are read, besides that of `Cmp.cookie`."""
 ANY: Vocabulary = {
     category: tuple(
         dict.fromkeys(code for words in (PLAIN, ONETRUST, COOKIEBOT, DIDOMI, OSANO) for code in words[category])
@@ -84,6 +86,10 @@ def complete(context: dict[str, Any], cookies: Mapping[str, str], gpc: bool, rul
     saw, each with its cookie; else the cookies of the known tools. Where several tools differ, a refusal wins.
     Never raises, whatever the event and the cookies hold.
     """
+    if not cookies and not gpc and "cmp" not in context:
+        given = context.get("consent")
+        if not isinstance(given, dict) or "categoryPreferences" not in given:
+            return  # as most events come from a page without a tool: nothing to add
     seen = context.pop("cmp", None)
     seen = seen if isinstance(seen, dict) else {}
     given = context.get("consent")

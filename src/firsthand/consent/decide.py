@@ -86,11 +86,7 @@ def decide_again(
             continue  # it says nothing of what is asked here
         if other.decision == "allow" and own.decision == "allow":
             return own, None
-        try:
-            at = format_time(answer.at_ms)
-        except (ValueError, OverflowError, OSError):
-            at = format_time(0)
-        return msgspec.structs.replace(other, answered_at=at), answer
+        return msgspec.structs.replace(other, answered_at=_time(answer.at_ms)), answer
     return own, None
 
 
@@ -115,6 +111,12 @@ def decide_unknown(policy: Policy, early: str = "") -> Decision:
     """What is done with an event whose hold has run out: as if the visitor had refused. `early` says why it did
     before its time."""
     return _refused(policy, policy.basis, f"consent stayed unknown{'; ' + early if early else ''}")
+
+
+def decide_opted_out(policy: Policy, at_ms: int) -> Decision:
+    """What is done with an event whose visitor opted out at the vendor itself: that is a refusal too."""
+    refused = _refused(policy, "opt_out", "the visitor opted out at the vendor")
+    return msgspec.structs.replace(refused, answered_at=_time(at_ms))
 
 
 def _by_tcf(tcf: Any, policy: Policy) -> Decision:
@@ -161,6 +163,13 @@ def _by_categories(consent: dict[str, Any], policy: Policy) -> Decision:
     if unknown:
         return Decision("hold", "categories", f"{' '.join(unknown)} not known yet")
     return Decision("allow", "categories", " ".join(policy.categories))
+
+
+def _time(at_ms: int) -> str:
+    try:
+        return format_time(at_ms)
+    except (ValueError, OverflowError, OSError):  # no time that a calendar has
+        return format_time(0)
 
 
 def _refused(policy: Policy, basis: str, detail: str) -> Decision:

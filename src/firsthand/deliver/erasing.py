@@ -93,7 +93,8 @@ class Eraser:
         told = False
         while True:
             try:
-                await self.work()
+                for id in await self.work():
+                    log.info("a visitor was erased", id=id)
                 told = False
             except AGAIN as error:
                 if not told:
@@ -101,11 +102,11 @@ class Eraser:
                 told = True
             await asyncio.sleep(LOOK_SECONDS)
 
-    async def work(self) -> None:
-        """Do what there is to do now; what waits for collect is left for the next time."""
+    async def work(self) -> list[str]:
+        """Do what there is to do now; what waits for collect is left for the next time. Returns what was finished."""
         self._take_up_late()
-        for erasure in await asyncio.to_thread(self._state.erasures.open):
-            await self._carry_out(erasure)
+        open_ones = await asyncio.to_thread(self._state.erasures.open)
+        return [erasure.id for erasure in open_ones if await self._carry_out(erasure)]
 
     def _take_up_late(self) -> None:
         late = self._hub.late()[:MOST_LATE]
@@ -113,14 +114,15 @@ class Eraser:
             self._state.erasures.begin(msgspec.to_builtins(Plan(events=late), str_keys=True))
             self._hub.no_longer_late(late)
 
-    async def _carry_out(self, erasure: Erasure) -> None:
+    async def _carry_out(self, erasure: Erasure) -> bool:
+        """Whether it is done."""
         erasures = self._state.erasures
         if erasure.state == "queued":
             try:
                 plan = await self._plan(msgspec.convert(erasure.wanted, Wanted))
             except msgspec.ValidationError as error:
                 erasures.failed(erasure.id, str(error))
-                return
+                return False
             erasures.planned(erasure.id, msgspec.to_builtins(plan, str_keys=True))
         else:
             plan = msgspec.convert(erasure.plan, Plan, strict=False)
@@ -131,12 +133,11 @@ class Eraser:
             ids = sum(map(len, plan.ids.values()))
             result = {"ids": ids, "events": len(plan.events), "deliveries": deliveries, "attempts": attempts}
             erasures.delivered(erasure.id, result)
-        if erasures.get(erasure.id).log_done:
-            self._tail.forget()
-            erasures.done(erasure.id)
-            log.info(
-                "a visitor was erased" if plan.ids else "late events of erased visitors were erased", id=erasure.id
-            )
+        if not erasures.get(erasure.id).log_done:
+            return False
+        self._tail.forget()
+        erasures.done(erasure.id)
+        return True
 
     async def _plan(self, wanted: Wanted) -> Plan:
         """What is to go. The hub has to know all that the log has, for one event may be all that links two ids."""

@@ -17,7 +17,7 @@ from firsthand.eventlog.base import Position, visitor_hash
 from firsthand.ledger.records import Delivery
 
 MOST_HELD = 100_000
-"""In a lane: some 40 MB. Beyond it the oldest are decided as if their time was up."""
+"""In a lane: some 55 MB. Beyond it the oldest are decided as if their time was up."""
 EARLY = f"decided before its time, as more than {MOST_HELD:,} events waited"
 
 Key = tuple[int, Position, int]
@@ -28,12 +28,11 @@ Restore = Callable[[Key], Delivery | None]
 class Held:
     """What is kept of a held delivery. `delivery` is there until the ledger has it."""
 
-    __slots__ = ("delivery", "key", "names", "received_ms", "source", "until_ms", "visitor")
+    __slots__ = ("delivery", "key", "names", "source", "until_ms", "visitor")
 
     def __init__(self, delivery: Delivery, names: tuple[int, ...]) -> None:
         self.key: Key = (delivery.shard, delivery.position, delivery.generation)
         self.source = delivery.source
-        self.received_ms = delivery.received_ms
         self.until_ms = delivery.next_ms or 0
         self.visitor = delivery.visitor
         self.names = names
@@ -48,7 +47,7 @@ class Held:
             generation=generation,
             source=self.source,
             visitor=self.visitor,
-            received_ms=self.received_ms,
+            received_ms=self.until_ms,  # in the order in which they are due
             state="held",
         )
         item = Item(kept, None, kept.detail.name)
@@ -66,7 +65,7 @@ class Holding:
         self._committed = committed
         self._most = MOST_HELD if most is None else most
         self._held: dict[Key, Held] = {}
-        self._named: dict[int, list[Held]] = {}
+        self._named: dict[int, Held | list[Held]] = {}  # most visitors have one
         self._due: list[tuple[int, Key]] = []
         self._fresh: deque[tuple[int, Held]] = deque()
         self.leaving = 0
@@ -86,7 +85,11 @@ class Holding:
         held = Held(delivery, _names(delivery.source, event) if event is not None else ())
         self._held[held.key] = held
         for name in held.names:
-            self._named.setdefault(name, []).append(held)
+            known = self._named.setdefault(name, held)
+            if isinstance(known, list):
+                known.append(held)
+            elif known is not held:
+                self._named[name] = [known, held]
         heapq.heappush(self._due, (held.until_ms, held.key))
         if commit is None:
             held.delivery = None
@@ -102,7 +105,8 @@ class Holding:
         """Those whose visitor an event names, in the order of the log; its answer, or a newer one, decides them."""
         found: dict[Key, Held] = {}
         for name in _names(source, event):
-            found.update((held.key, held) for held in self._named.get(name, ()))
+            known = self._named.get(name, [])
+            found.update((held.key, held) for held in (known if isinstance(known, list) else (known,)))
         items = [self._leave(found[key]) for key in sorted(found)]
         for item in items:
             item.answer = answer
@@ -152,13 +156,6 @@ class Holding:
         item.delivery, item.name = found, found.detail.name
         return True
 
-    def forget(self, keys: Iterable[Key]) -> None:
-        """They are no longer held, by somebody else's doing."""
-        for key in keys:
-            held = self._held.get(key)
-            if held is not None:
-                self._remove(held)
-
     def _leave(self, held: Held) -> Item:
         self._forget_written()
         self._remove(held)
@@ -168,9 +165,10 @@ class Holding:
     def _remove(self, held: Held) -> None:
         del self._held[held.key]
         for name in held.names:
-            others = self._named[name]
-            others.remove(held)
-            if not others:
+            known = self._named[name]
+            if isinstance(known, list):
+                known.remove(held)
+            if known is held or not known:
                 del self._named[name]
         if len(self._due) > 2 * len(self._held) + 1_000:  # most leave before their time: their entries go together
             self._due = [(kept.until_ms, key) for key, kept in self._held.items()]

@@ -1,12 +1,14 @@
 """Whether consent lets a delivery be sent: by the event's own answer, and by what its visitor has said since."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
 from firsthand.config import Integration
-from firsthand.consent import GivenAnswer, Policy, decide_again, decide_consent, decide_unknown
+from firsthand.consent import GivenAnswer, decide_again, decide_consent, decide_opted_out, decide_unknown
 from firsthand.event import Event
 from firsthand.reasons import Reason
 from firsthand.vendors.base import AnyVendor
+from firsthand.vendors.installed import policy_of
 
 if TYPE_CHECKING:
     from firsthand.deliver.attempt import Item
@@ -16,6 +18,10 @@ class Visitor(Protocol):
     @property
     def consent(self) -> tuple[dict[str, Any], int] | None:
         """The newest answer and when it was given (milliseconds since 1970)."""
+        ...
+
+    def opt_out_ms(self, names: Iterable[str]) -> int | None:
+        """When the visitor opted out at the vendor whose ids have these names, if they did."""
         ...
 
 
@@ -29,17 +35,12 @@ class Permission:
     """By one integration's rule. Without `visitors` the event's own answer counts alone."""
 
     def __init__(self, integration: Integration, vendor: AnyVendor, visitors: Visitors | None) -> None:
-        rule = integration.consent_rule
         self._visitors = visitors
-        self._hold_ms = round(rule.hold * 1000)
-        self.policy = Policy(
-            basis=rule.basis,
-            on_refusal=rule.on_refusal,
-            purposes=rule.purposes,
-            categories=rule.categories,
-            vendor_id=vendor.tcf_vendor_id,
-            advertising=vendor.advertising,
-        )
+        self._hold_ms = round(integration.consent_rule.hold * 1000)
+        self.policy = policy_of(integration, vendor)
+        caller = vendor.id_caller(integration.settings) if vendor.id_caller else ""
+        names = (f"{vendor.id_name}@{caller}" if caller else None, vendor.id_name)
+        self._id_names = [name for name in names if name]
 
     def settles(self, consent: Any) -> bool:
         """Whether a `context.consent` decides what waits for an answer here."""
@@ -49,8 +50,12 @@ class Permission:
         """Record what consent lets be done with a delivery now. It may be `held` after that; a reason says why it is
         not to be sent at all."""
         delivery = item.delivery
-        answers = (item.answer, self._newest(delivery.source, event))
+        visitor = self._visitors and self._visitors.known(delivery.source, event.anonymous_id, event.user_id)
+        newest = visitor.consent if visitor else None
+        answers = (item.answer, GivenAnswer(*newest) if newest else None)
         decision, item.counted = decide_again(event, answers, self.policy)
+        if decision.decision == "allow" and visitor and (at_ms := visitor.opt_out_ms(self._id_names)):
+            decision = decide_opted_out(self.policy, at_ms)
         code = "consent_refused"
         if decision.decision == "hold":
             ends_ms = delivery.received_ms + self._hold_ms
@@ -67,9 +72,3 @@ class Permission:
         said = decision.detail if code == "consent_unknown" else f"{decision.basis}: {decision.detail}"
         given = f", answered at {decision.answered_at}" if decision.answered_at else ""
         return Reason(code, "context.consent", said + given)
-
-    def _newest(self, source: str, event: Event) -> GivenAnswer | None:
-        if self._visitors is None:
-            return None
-        found = self._visitors.known(source, event.anonymous_id, event.user_id).consent
-        return GivenAnswer(*found) if found else None

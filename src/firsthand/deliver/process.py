@@ -31,7 +31,7 @@ from firsthand.eventlog.base import LogReader, Position
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.identity import Hub
 from firsthand.identity.lesson import names_of
-from firsthand.ledger.base import LedgerUnavailable
+from firsthand.ledger.base import Ledger, LedgerUnavailable
 from firsthand.ledger.reader import Filter, LedgerReader, total
 from firsthand.ledger.records import LIVE
 from firsthand.ledger.sqlite import SqliteLedger
@@ -39,7 +39,7 @@ from firsthand.settings import Settings
 from firsthand.state import Live, State, StateError
 from firsthand.state.watch import next_version
 from firsthand.vendors import get, registry
-from firsthand.vendors.base import Setup
+from firsthand.vendors.installed import setup_of
 
 log = structlog.get_logger()
 
@@ -51,7 +51,7 @@ def make_lane(
     others: Sequence[Live],
     sources: Sequence[Source],
     *,
-    ledger: SqliteLedger,
+    ledger: Ledger,
     log_reader: LogReader,
     tail: Tail,
     recorder: Recorder,
@@ -65,9 +65,7 @@ def make_lane(
 ) -> Lane:
     """A lane for one integration; `others` are all integrations, to know whose vendor ids a source carries."""
     integration, vendor = live.integration, get(live.vendor)
-    base = emulator_url if integration.environment == "sandbox" else None
-    endpoints = {**vendor.endpoints(integration.settings, base), **integration.endpoints}
-    setup = Setup(integration.settings, endpoints)
+    setup = setup_of(integration, vendor, emulator_url)
     mine = [source for source in sources if integration.takes_source(source.key)]
     shards = log_reader.shards()
     starts = {shard: log_reader.before(shard, live.since_ms) for shard in shards}
@@ -240,7 +238,7 @@ async def _open_log(directory: Path, stop: asyncio.Event) -> SqliteLogReader | N
     return None
 
 
-async def _upkeep(ledger: SqliteLedger, hub: Hub, lanes: Mapping[str, Lane], max_age: float) -> None:
+async def _upkeep(ledger: Ledger, hub: Hub, lanes: Mapping[str, Lane], max_age: float) -> None:
     """Prunes old rows; writes down, for whoever asks, how each lane is.
 
     Neither matters enough to end the process for: while the ledger takes nothing, the recorder has stopped sending,

@@ -23,10 +23,12 @@ STOP_SECONDS = 25.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 WRITE_KEYS = {"web": "demo-web-key", "tills": "demo-tills-key"}
 CONFIG = f"""\
-# The demo's shop: a site and the tills of its stores send, one vendor receives.
+# The demo's shop: a site and the tills of its stores send, one vendor receives. What a browser does in the sample
+# shop goes to two.
 sources:
   - {{key: web-shop, name: Web shop, write_key: {WRITE_KEYS["web"]}, home_urls: ["https://shop.example/"]}}
   - {{key: store-tills, name: Tills, write_key: {WRITE_KEYS["tills"]}}}
+  - {{key: sample-shop, name: Sample shop, write_key: demo-shop-key}}
 
 integrations:
   - key: criteo
@@ -34,6 +36,12 @@ integrations:
     environment: sandbox
     settings: {{partner_id: "12345", mapping_key: "123", country_language: true}}
     consent: {{basis: categories, categories: [marketing]}}
+  - key: raptor
+    vendor: raptor
+    environment: sandbox
+    sources: [sample-shop]
+    settings: {{customer_id: "1234"}}
+    consent: {{basis: categories, categories: [personalization]}}
 
 log: {{max_bytes: 1GiB}}
 """
@@ -57,6 +65,7 @@ class Gateway:
         self.data = folder / "data"
         self.port = _port(8080)
         self.emulator_port = _port(9090)
+        self.shop_port = _port(8081)
         self._children: list[Child] = []
 
     @property

@@ -15,6 +15,7 @@ from rich.text import Text
 from firsthand.demo.gateway import WRITE_KEYS, DemoFailed, Gateway, stop_on_signals
 from firsthand.demo.report import attempts, beside, own_command, to_read, watcher
 from firsthand.demo.shop import AGREES, Call, Hour, an_hour
+from firsthand.demo.site import Site
 from firsthand.demo.traffic import Vendor, send
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.reader import LedgerReader
@@ -37,7 +38,8 @@ def run(events: int) -> int:
     keep = False
     try:
         console.print(f"Starting a gateway and the vendors' emulators in {folder} …", soft_wrap=True)
-        with Gateway(folder) as gateway:
+        with Gateway(folder) as gateway, Site(gateway.shop_port, gateway.url, gateway.emulator_url) as site:
+            console.print(f"The sample shop is at {site.url}", soft_wrap=True)
             hour = an_hour(round(time.time() * 1000), events)
             agree, met = _play(console, gateway, hour)
             keep = True
@@ -45,7 +47,7 @@ def run(events: int) -> int:
             if not agree:
                 raise DemoFailed("the counts do not agree")
             if console.is_terminal:
-                _go_on(console, gateway)
+                _go_on(console, gateway, site)
         console.print(f"\nNothing runs any more. The data stays in {folder}", soft_wrap=True)
         return 0
     except DemoFailed as failure:
@@ -117,14 +119,13 @@ def _tell(console: Console, gateway: Gateway, hour: Hour, met: list[str]) -> Non
         ledger.close()
 
 
-def _go_on(console: Console, gateway: Gateway) -> None:
+def _go_on(console: Console, gateway: Gateway, site: Site) -> None:
     """Serve until Ctrl-C."""
+    console.print(f"\nGo shopping at {site.url}: its pages send to the gateway, and say what in the browser's console.")
     key = WRITE_KEYS["web"]
     event: Call = {"event": "Product Viewed", "anonymousId": "me", "messageId": "mine-1"}
     event |= {"properties": {"product_id": "tent-2p"}, "context": {"consent": AGREES}}
-    console.print(
-        f"\nThe gateway goes on at {gateway.url}, with the write key {key}. Send it something:", soft_wrap=True
-    )
+    console.print(f"The gateway goes on at {gateway.url}, with the write key {key}. Send it something:", soft_wrap=True)
     console.print(
         Text(f"  curl -u {key}: {gateway.url}/v1/track -d '{json.dumps(event)}'", style="bold"), soft_wrap=True
     )

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+import apsw
 import msgspec
 
 from firsthand.doctor import configuration, deliveries, events, gateway, machine, network
@@ -56,6 +57,9 @@ def _made(check: Check, context: Context) -> list[Finding]:
     found: list[Finding] = []
     try:
         found.extend(check(context))
+    except (apsw.NotADBError, apsw.CorruptError) as problem:
+        said, remedy = f"a file in it is damaged: {problem}", "follow `Damaged files` in docs/delivery.md"
+        found.append(error(f"damage.{check.__name__}", "data folder", said, remedy))
     except Exception as problem:
         # Its text may hold what it stumbled over, which is not for a page: type and place are enough to report it.
         frame = traceback.extract_tb(problem.__traceback__)[-1]

@@ -65,12 +65,14 @@ def gum_id(caller: str, user: str) -> str:
 
 def user_of(caller: str, id: str) -> str | None:
     """The browser that this caller was given an id for; None for ids made up, or of another caller."""
+    if len(id) != 32:
+        return None
     try:
         sealed = base64.b64decode(id, altchars=b"-_", validate=True)
     except ValueError:
         return None
     plain = _xor(sealed[8:], _mac(caller, b"pad" + sealed[:8]))
-    genuine = len(sealed) == 24 and hmac.compare_digest(sealed[:8], _mac(caller, b"tag" + plain)[:8])
+    genuine = len(plain) == 16 and hmac.compare_digest(sealed[:8], _mac(caller, b"tag" + plain)[:8])
     return str(uuid.UUID(bytes=plain)) if genuine else None
 
 

@@ -179,6 +179,10 @@ class SqliteLogWriter:
             return
         except StopIteration:
             pass
+        except apsw.CorruptError as error:
+            fault = error
+            with contextlib.suppress(LogUnavailable):  # whoever asked comes again
+                self._mend(error)
         except Exception as error:
             fault = error
         with self._wake:

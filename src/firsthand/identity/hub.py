@@ -15,7 +15,7 @@ import structlog
 from firsthand.event import Event
 from firsthand.eventlog.base import Position
 from firsthand.identity.known import Known
-from firsthand.identity.lesson import Clocks, Lesson, Names, clocks, lesson_of, moment, refs, teach
+from firsthand.identity.lesson import Clocks, Lesson, Names, lesson_of, moment, refs, teach
 from firsthand.identity.profile import TOUCH_MS, Profile, Ref
 from firsthand.identity.store import Place, ProfileStore
 from firsthand.vendors.hashing import normalise
@@ -59,6 +59,10 @@ class Hub:
         self._noted = self._store.positions()
         self._positions = dict(self._noted)
         self._failing = False
+        self._has_erased = self._store.has_erased()
+        # A delivery asks several times of one visitor, and the hub learns nothing meanwhile.
+        self._asked: tuple[str, str | None, str | None] | None = None
+        self._answer: Known
 
     def close(self) -> None:
         try:
@@ -86,6 +90,7 @@ class Hub:
 
     def observe(self, shard: int, entries: Iterable[Entry], upto: Position) -> None:
         """Learn from entries of the log, in its order, up to a position. Those observed before teach nothing."""
+        self._asked = None
         after = self.position(shard)
         for position, source, received_ms, event in entries:
             if position > after and event is not None:
@@ -121,9 +126,9 @@ class Hub:
             and node.barrier_ms < at_ms
             and node.seen_ms <= at_ms < node.taught_ms + TOUCH_MS
             and node.clocks is not None
+            and node.clocks.set(at_ms)
         ):
             node.seen_ms = at_ms
-            node.clocks.set(at_ms)
             return
         self._take(source, first, node, lesson, at_ms, place)
 
@@ -134,23 +139,29 @@ class Hub:
             self._late.append(place)
             return
         profiles = {ref: one.profile for ref, one in named.items()}
-        for ref in teach(lesson, at_ms, self._names, profiles):
-            profile = named[ref].profile
+        changed, clocks = teach(lesson, at_ms, self._names, profiles)
+        for ref in changed:
+            profile = profiles[ref]
             profile.source, profile.ref = source, ref
             self._dirty.add((source, ref))
         if at_ms >= node.seen_ms:
-            node.lesson, node.barrier_ms = lesson, barrier
+            node.lesson, node.barrier_ms, node.clocks = lesson, barrier, clocks
             node.taught_ms = node.seen_ms = at_ms
-            node.clocks = clocks(lesson, self._names, profiles)
 
     # -- answering ---------------------------------------------------------------------------------------------
 
     def known(self, source: str, anonymous_id: str | None, user_id: str | None) -> Known:
-        """What is known of a visitor."""
-        return Known(lambda ref: self._profile(source, ref), anonymous_id, user_id)
+        """What is known of a visitor by now."""
+        asked = (source, anonymous_id, user_id)
+        if asked != self._asked:
+            self._asked = asked
+            self._answer = Known(lambda ref: self._profile(source, ref), anonymous_id, user_id)
+        return self._answer
 
     def erased(self, source: str, event: Event, received_ms: int) -> bool:
         """Whether an event is from before its visitor was erased."""
+        if not self._has_erased:
+            return False
         lesson = lesson_of(event)
         barrier = max((self._node(source, ref).profile.erased_ms for ref in refs(lesson)), default=0)
         return barrier > 0 and moment(event, received_ms) <= barrier
@@ -171,6 +182,7 @@ class Hub:
         Of `shared` browsers what any of their users may have left is forgotten: vendor ids and answers. Raises
         apsw.Error where that cannot be written; then it is to be done again.
         """
+        self._asked, self._has_erased = None, True
         for source, gone in refs.items():
             names = set(gone)
             for ref in names:
@@ -195,6 +207,7 @@ class Hub:
                 node.profile.ids, node.profile.answers, node.lesson = {}, [], None
                 node.profile.emails.pop("", None)
                 self._dirty.add((source, ref))
+        self._store.note_erasure(at_ms)
         self._write()
         self._store.wipe()
 

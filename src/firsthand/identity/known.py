@@ -4,11 +4,11 @@ The browser comes first: its anonymous id with those that it went by before. The
 browsers. Nothing is ever taken from another user of the same browser.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
-from firsthand.identity.profile import Profile, Ref, Seen
+from firsthand.identity.profile import Answer, Kind, Profile, Ref
 from firsthand.vendors.base import Identity
 
 MOST_BROWSERS = 16
@@ -16,14 +16,6 @@ MOST_BROWSERS = 16
 
 Get = Callable[[Ref], Profile | None]
 Refused = Callable[[dict[str, Any]], bool]
-
-
-class Found(NamedTuple):
-    """A vendor id. `past` are the visitor's answers on consent since it was obtained."""
-
-    value: str
-    seen: Seen
-    profile: Profile
 
 
 class Known:
@@ -67,18 +59,25 @@ class Known:
         if self.user_id is None:
             return []
         own = self._get(Ref("u", self.user_id))
-        if own is None:
-            return []
-        former = (self._get(Ref("u", value)) for _, value in own.linked("u")[:MOST_BROWSERS])
-        return [own, *(profile for profile in former if profile is not None)]
+        return [] if own is None else [own, *self._linked([own], "u", {self.user_id})]
 
     @cached_property
     def _other_browsers(self) -> list[Profile]:
-        mine = {profile.ref for profile in self._browser}
-        refs: dict[Ref, None] = {}
-        for user in self._user:
-            refs.update((Ref("a", value), None) for _, value in user.linked("a")[:MOST_BROWSERS])
-        found = (self._get(ref) for ref in list(refs)[:MOST_BROWSERS] if ref not in mine)
+        mine = {profile.ref.value for profile in self._browser if profile.ref is not None}
+        return self._linked(self._user, "a", mine)
+
+    def _linked(self, profiles: list[Profile], kind: Kind, but: set[str]) -> list[Profile]:
+        """What some profiles are linked with, the newest first."""
+        links = [
+            (at_ms, key[2:])
+            for profile in profiles
+            for key, at_ms in profile.links.items()
+            if key[0] == kind and key[2:] not in but
+        ]
+        if not links:
+            return []
+        values = dict.fromkeys(value for _, value in sorted(links, reverse=True))
+        found = (self._get(Ref(kind, value)) for value in list(values)[:MOST_BROWSERS])
         return [profile for profile in found if profile is not None]
 
     def _circles(self) -> Iterator[list[Profile]]:
@@ -86,13 +85,13 @@ class Known:
         yield self._user
         yield self._other_browsers
 
-    @property
+    @cached_property
     def consent(self) -> tuple[dict[str, Any], int] | None:
         """The newest answer on consent and when it was last given (milliseconds); the browser's own, if it has one."""
         for circle in self._circles():
-            answers = [answer for profile in circle if (answer := profile.newest_answer()) is not None]
+            answers = [answer for profile in circle for answer in profile.answers]
             if answers:
-                newest = max(answers, key=lambda answer: (answer.last_ms, repr(answer.consent)))
+                newest = answers[0] if len(answers) == 1 else max(answers, key=Answer.rank)
                 return newest.consent, newest.last_ms
         return None
 
@@ -145,6 +144,14 @@ class Known:
             if known is not None and known.gone(value, at_ms):
                 return True
         return False
+
+    def opt_out_ms(self, names: Iterable[str]) -> int | None:
+        """When the visitor told the vendor of these ids to know them no more, in this browser, if that still stands:
+        an id that was obtained since says otherwise."""
+        ids = [profile.ids[name] for profile in self._browser or self._user for name in names if name in profile.ids]
+        if any(known.current(0) is not None for known in ids):
+            return None
+        return max((known.opted_out_ms for known in ids), default=0) or None
 
     def identity(self, name: str, caller: str = "") -> Identity:
         """All of it for one vendor's id, whatever its age and whatever was answered since; for people to look at."""

@@ -1,11 +1,11 @@
 """What one event teaches of its visitor."""
 
-from collections.abc import Iterable, Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from firsthand.consent import is_answer
 from firsthand.event import Event, parse_time
-from firsthand.identity.profile import Answer, Kind, Profile, Ref, Seen
+from firsthand.identity.profile import Answer, Profile, Ref, Seen
 from firsthand.vendors.base import AnyVendor
 from firsthand.vendors.hashing import normalise
 
@@ -37,7 +37,7 @@ class Lesson(NamedTuple):
     user_id: str | None
     previous_id: str | None
     alias: bool
-    email: str | None
+    email: Any
     ids: Any
     consent: Any
     traits: dict[str, Any] | None
@@ -47,18 +47,20 @@ class Lesson(NamedTuple):
 
 def lesson_of(event: Event) -> Lesson:
     """Costs next to nothing: nothing is looked into yet."""
-    context, kind = event.context, event.type
+    context, properties, kind = event.context, event.properties, event.type
     identify = kind == "identify"
+    traits = context.get("traits")
+    email = event.traits.get("email") or (traits.get("email") if isinstance(traits, dict) else None)
     return Lesson(
         event.anonymous_id,
         event.user_id,
         event.previous_id,
         kind == "alias",
-        event.email,
+        email or properties.get("email"),
         context.get("ids"),
         context.get("consent"),
         event.traits if identify else None,
-        event.properties.get("sync") if identify else None,
+        properties.get("sync") if identify else None,
     )
 
 
@@ -88,11 +90,11 @@ def refs(lesson: Lesson) -> list[Ref]:
 def addresses(lesson: Lesson) -> set[str]:
     """The e-mail addresses of the visitor, as they are compared; also one in a cookie's id."""
     ids = lesson.ids.values() if isinstance(lesson.ids, dict) else ()
-    return {normalise(text) for text in (lesson.email, *ids) if isinstance(text, str) and is_address(text)}
+    return {normalise(text) for text in (lesson.email, *ids) if is_address(text)}
 
 
-def is_address(text: str) -> bool:
-    return len(text) <= MOST_CHARACTERS and "@" in text.strip().strip("@")
+def is_address(text: Any) -> bool:
+    return isinstance(text, str) and len(text) <= MOST_CHARACTERS and "@" in text.strip().strip("@")
 
 
 class Clocks:
@@ -105,8 +107,12 @@ class Clocks:
         self.emails: list[tuple[dict[str, tuple[int, str]], str, str]] = []
         self.values: list[Seen | Answer] = []
 
-    def set(self, at_ms: int) -> None:
-        """Forward to a time; never back, and what is gone does not come back."""
+    def set(self, at_ms: int) -> bool:
+        """Forward to a time, never back. False: another of the visitor's ids learned something newer meanwhile, and
+        the lesson is to be taught again."""
+        for emails, user, address in self.emails:
+            if (known := emails.get(user)) is None or known[1] != address:
+                return False
         for links, key in self.links:
             if links.get(key, at_ms) < at_ms:
                 links[key] = at_ms
@@ -114,89 +120,86 @@ class Clocks:
             if value.last_ms < at_ms:
                 value.last_ms = at_ms
         for emails, user, address in self.emails:
-            known = emails.get(user)
-            if known is not None and known[0] < at_ms and known[1] == address:
+            if emails[user][0] < at_ms:
                 emails[user] = (at_ms, address)
+        return True
 
 
-def teach(lesson: Lesson, at_ms: int, names: Names, profiles: Mapping[Ref, Profile]) -> Set[Ref]:
-    """Enter what an event says into the profiles of its ids (`refs`); returns those that learned something."""
+def teach(lesson: Lesson, at_ms: int, names: Names, profiles: Mapping[Ref, Profile]) -> tuple[set[Ref], Clocks]:
+    """Enter what an event says into the profiles of its ids (`refs`).
+
+    Returns those that learned something, and the clocks that an equal lesson sets as long as no newer one was taught.
+    """
     changed: set[Ref] = set()
+    clocks = Clocks()
     me, user = lesson.anonymous_id, lesson.user_id
-    home = Ref("a", me) if me else Ref("u", user or "")
-    for one, other in _pairs(lesson):
-        if one != other:
-            for ref, target in ((one, other), (other, one)):
-                if profiles[ref].link(target, at_ms):
-                    changed.add(ref)
-    if lesson.email and is_address(lesson.email):
+    own = [Ref("a", me)] if me else []
+    if user:
+        own.append(Ref("u", user))
+    home = own[0]
+    for one, other in _pairs(lesson, own, [ref for ref in profiles if ref.kind == "e"]):
+        if one == other:
+            continue
+        for ref, key in ((one, other.key), (other, one.key)):
+            profile = profiles[ref]
+            if profile.link(key, at_ms):
+                changed.add(ref)
+            clocks.links.append((profile.links, key))
+    if is_address(lesson.email):
         address = lesson.email.strip()
-        if profiles[home].email(address, at_ms, user or "" if me else ""):
-            changed.add(home)
-        if user and me and profiles[Ref("u", user)].email(address, at_ms, ""):
-            changed.add(Ref("u", user))
+        for ref in own:
+            key = (user or "") if ref.kind == "a" else ""
+            profile = profiles[ref]
+            if profile.email(address, at_ms, key):
+                changed.add(ref)
+            clocks.emails.append((profile.emails, key, address))
     consent = lesson.consent if is_answer(lesson.consent) else None
-    if consent is not None and profiles[home].answer(consent, at_ms):
+    profile = profiles[home]
+    if consent is not None:
+        if profile.answer(consent, at_ms):
+            changed.add(home)
+        clocks.values += [answer for answer in profile.answers if answer.consent == consent]
+    if (lesson.ids or lesson.traits or lesson.sync) and _teach_ids(profile, lesson, at_ms, names, consent, clocks):
         changed.add(home)
-    if _teach_ids(profiles[home], lesson, at_ms, names, consent):
-        changed.add(home)
-    return changed
+    return changed, clocks
 
 
-def clocks(lesson: Lesson, names: Names, profiles: Mapping[Ref, Profile]) -> Clocks:
-    """Those that this lesson sets, once it was taught and while nothing newer was."""
-    found = Clocks()
-    me, user = lesson.anonymous_id, lesson.user_id
-    home = profiles[Ref("a", me) if me else Ref("u", user or "")]
-    for one, other in _pairs(lesson):
-        if one != other:
-            found.links += [(profiles[one].links, other.key), (profiles[other].links, one.key)]
-    if lesson.email and is_address(lesson.email):
-        address, given = lesson.email.strip(), [(home, user or "" if me else "")]
-        if user and me:
-            given.append((profiles[Ref("u", user)], ""))
-        found.emails = [(profile.emails, key, address) for profile, key in given]
-    found.values += [answer for answer in home.answers if answer.consent == lesson.consent]
-    for name, value in _named(lesson, names):
-        known = home.ids.get(name)
-        seen = known.seen(value) if known is not None else None
-        if seen is not None:
-            found.values.append(seen)
-    return found
-
-
-def _pairs(lesson: Lesson) -> Iterable[tuple[Ref, Ref]]:
-    me, user, previous = lesson.anonymous_id, lesson.user_id, lesson.previous_id
-    own = [Ref(kind, value) for kind, value in _own(me, user)]
-    if me and user:
+def _pairs(lesson: Lesson, own: Sequence[Ref], addresses: Sequence[Ref]) -> Iterable[tuple[Ref, Ref]]:
+    """Which ids an event links."""
+    previous, user = lesson.previous_id, lesson.user_id
+    if len(own) == 2:
         yield own[0], own[1]
     if previous:
-        if me and not lesson.alias:
+        if own[0].kind == "a" and not lesson.alias:
             yield own[0], Ref("a", previous)
         elif user:
             yield Ref("u", user), Ref("a", previous)
             if lesson.alias:  # Segment's alias names either an anonymous id or an older user id
                 yield Ref("u", user), Ref("u", previous)
-    for address in addresses(lesson):
+    for address in addresses:
         for ref in own:
-            yield ref, Ref("e", address)
+            yield ref, address
 
 
-def _own(me: str | None, user: str | None) -> Iterable[tuple[Kind, str]]:
-    if me:
-        yield "a", me
-    if user:
-        yield "u", user
-
-
-def _teach_ids(profile: Profile, lesson: Lesson, at_ms: int, names: Names, consent: dict[str, Any] | None) -> bool:
+def _teach_ids(
+    profile: Profile,
+    lesson: Lesson,
+    at_ms: int,
+    names: Names,
+    consent: dict[str, Any] | None,
+    clocks: Clocks,
+) -> bool:
     sync = lesson.sync if isinstance(lesson.sync, dict) else {}
     synced = sync.get("status") == "OK"
     news = False
     for name, value in _named(lesson, names):
         known = profile.vendor_id(name)
-        if known is not None and known.learn(value, at_ms, synced and "@" in name, consent):
+        if known is None:
+            continue
+        if known.learn(value, at_ms, synced and "@" in name, consent):
             news = True
+        if (seen := known.seen(value)) is not None:
+            clocks.values.append(seen)
     if sync.get("status") == "OptOut":
         caller = str(sync.get("caller") or "")
         for id_name in names.of_vendor.get(str(sync.get("vendor")), ()):

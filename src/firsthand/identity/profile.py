@@ -130,6 +130,10 @@ class Answer(msgspec.Struct, array_like=True):
     first_ms: int
     last_ms: int
 
+    def rank(self) -> tuple[int, str]:
+        """The highest is the newest; of two at the same moment always the same one."""
+        return self.last_ms, repr(self.consent)
+
 
 class Profile(msgspec.Struct, omit_defaults=True):
     """One id. `erased_ms` is left of it after an erasure: whatever is older is not taken up again."""
@@ -145,9 +149,8 @@ class Profile(msgspec.Struct, omit_defaults=True):
     """By the user id it came with (or none): time and address."""
     erased_ms: int = 0
 
-    def link(self, other: Ref, at_ms: int) -> bool:
-        """Whether that is news."""
-        key = other.key
+    def link(self, key: str, at_ms: int) -> bool:
+        """With the id of a key. Whether that is news."""
         before = self.links.get(key)
         self.links[key] = at_ms if before is None else max(before, at_ms)
         if before is None and len(self.links) > MOST_LINKS:
@@ -167,12 +170,9 @@ class Profile(msgspec.Struct, omit_defaults=True):
                 known.first_ms, known.last_ms = min(known.first_ms, at_ms), max(known.last_ms, at_ms)
                 return news
         self.answers.append(Answer(consent, at_ms, at_ms))
-        self.answers.sort(key=lambda answer: (answer.last_ms, repr(answer.consent)))
+        self.answers.sort(key=Answer.rank)
         del self.answers[:-MOST_VALUES]
         return True
-
-    def newest_answer(self) -> Answer | None:
-        return max(self.answers, key=lambda answer: (answer.last_ms, repr(answer.consent)), default=None)
 
     def email(self, address: str, at_ms: int, user_id: str) -> bool:
         """Whether that is news."""

@@ -96,7 +96,7 @@ class Run:
         self._make = maker(mapping, reader, file_hash, self._path.name)
         if not mapping.ids:
             self.summary.message_id = f"{id_prefix(file_hash)}{{line}}"
-            self.summary.own_ids = mapping.event is None
+            self.summary.own_ids = mapping.event is None and "messageId" in reader.columns
         journal = self._journal = Journal(self._destination.journal(self._path, file_hash), self._clock)
         self._stack.callback(journal.close)
         key = Key(file_hash, self._destination.source, self._destination.name, mapping.ids)

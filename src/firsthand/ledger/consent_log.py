@@ -108,6 +108,7 @@ class ConsentLog:
             db.execute("INSERT INTO consent_anchor VALUES (1, 0, ?, ?, 0)", (newest, GENESIS))
         self.head = self._read_head()
         self._exported = self._last_exported()
+        self._failing = False
 
     def _read_head(self) -> Head:
         row: Any = self._db.execute("SELECT sequence, hash FROM consent_log ORDER BY sequence DESC LIMIT 1").get
@@ -156,8 +157,8 @@ class ConsentLog:
                     last = msgspec.json.decode(line, type=Exported)
                 except (msgspec.DecodeError, UnicodeDecodeError):
                     continue  # `firsthand consent verify` says so
-        except FileNotFoundError:
-            pass
+        except OSError:
+            return None  # none yet; what else stands against it is said when one is to be written
         return last
 
     def head_is_due(self, now_ms: int) -> bool:
@@ -179,6 +180,8 @@ class ConsentLog:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            log.error("the consent log's head could not be exported", file=HEADS, cause=error.strerror)
+            if not self._failing:
+                log.error("the consent log's head could not be exported", file=HEADS, cause=error.strerror)
+            self._failing = True
             return
-        self._exported = exported
+        self._exported, self._failing = exported, False

@@ -10,6 +10,7 @@ from firsthand.eventlog.base import LogReader
 from firsthand.ledger.masking import mask, shown_body, shown_url
 from firsthand.ledger.reader import Lane, LedgerReader, Stored
 from firsthand.ledger.records import Exchange, Range
+from firsthand.vendors.base import Identity
 
 
 def trace(message_id: str, sources: Iterable[str], log: LogReader, ledger: LedgerReader) -> list[dict[str, Any]]:
@@ -75,11 +76,20 @@ def _delivery(lane: Lane, stored: Stored, attempts: Sequence[Exchange]) -> dict[
         "revision": detail.revision or None,
         "vendor_version": detail.vendor_version or None,
         "consent": msgspec.to_builtins(detail.consent) if detail.consent else None,
-        "identity": detail.identity.vendor_ids if detail.identity else {},
+        "identity": _identity(detail.identity),
         "updated_at": format_time(stored.updated_ms),
         "next_attempt_at": format_time(delivery.next_ms) if delivery.next_ms else None,
         "attempts": [_attempt(exchange) for exchange in attempts],
     }
+
+
+def _identity(identity: Identity | None) -> dict[str, Any]:
+    """What was known of the visitor beyond the event, by name: the vendor's ids, `email`, `user_id`."""
+    if identity is None:
+        return {}
+    more = {"email": identity.email, "user_id": identity.user_id}
+    shown: dict[str, Any] = mask({**identity.vendor_ids, **{name: value for name, value in more.items() if value}})
+    return shown
 
 
 def _attempt(exchange: Exchange) -> dict[str, Any]:

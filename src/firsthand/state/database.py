@@ -131,4 +131,4 @@ def _remedy(error: sa.exc.DatabaseError) -> str:
         return "another firsthand command is writing: try again when it is done"
     usable = "check that it is the file of a Firsthand, that the disk has room and that you may write there"
     damaged = "not a database" in str(error.orig) or "malformed" in str(error.orig)
-    return f"{usable}; if it is damaged, follow `Damaged files` in docs/delivery.md" if damaged else usable
+    return f"{usable}, or follow `Damaged files` in docs/delivery.md" if damaged else usable

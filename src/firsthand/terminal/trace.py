@@ -218,7 +218,8 @@ def _decided(consent: Trace) -> str:
     if consent["basis"] == "none":
         return f"{consent['decision']}: this integration asks for none"
     detail = f": {consent['detail']}" if consent.get("detail") else ""
-    return clean(f"{consent['decision']}, by {consent['basis']}{detail}")
+    given = f", answered at {at}" if (at := consent.get("answered_at")) else ""
+    return clean(f"{consent['decision']}, by {consent['basis']}{detail}{given}")
 
 
 def _mapping(delivery: Trace, trace: Trace) -> Text:

@@ -4,19 +4,18 @@ from typing import Any
 
 from firsthand.config import Integration
 from firsthand.consent import Policy
-from firsthand.vendors import get
-from firsthand.vendors.base import Setup
+from firsthand.vendors.base import AnyVendor, Setup
 
 
-def setup_of(integration: Integration, emulator_url: str) -> Setup[Any]:
+def setup_of(integration: Integration, vendor: AnyVendor, emulator_url: str) -> Setup[Any]:
     """The settings with whole addresses: an integration in `sandbox` sends to the emulators."""
     base = emulator_url if integration.environment == "sandbox" else None
-    endpoints = get(integration.vendor).endpoints(integration.settings, base)
+    endpoints = vendor.endpoints(integration.settings, base)
     return Setup(integration.settings, {**endpoints, **integration.endpoints})
 
 
-def policy_of(integration: Integration) -> Policy:
-    rule, vendor = integration.consent_rule, get(integration.vendor)
+def policy_of(integration: Integration, vendor: AnyVendor) -> Policy:
+    rule = integration.consent_rule
     return Policy(
         basis=rule.basis,
         on_refusal=rule.on_refusal,

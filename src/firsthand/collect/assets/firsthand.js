@@ -2,7 +2,6 @@
 (() => {
   "use strict";
   const version = "0.1.0";
-  const DELAY = 250;
   const tag = document.currentScript || document.querySelector("[data-write-key]");
   const { writeKey, global: name = "firsthand", autoPage, debug } = tag.dataset;
   const endpoint = (tag.dataset.endpoint || new URL(".", tag.src).href).replace(/\/$/, "");
@@ -15,25 +14,21 @@
       log(error);
     }
   };
-  const listen = (target, types, work) =>
-    types.split(" ").forEach((type) => target.addEventListener(type, safe(work)));
+  const listen = (types, work) => types.split(" ").forEach((type) => addEventListener(type, safe(work), true));
   const uuid = () =>
     "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
       (digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (digit / 4)))).toString(16),
     );
 
   const bytes = (text) => new Blob([text]).size;
-
-  // Our own, since pages change JSON.
-  let left;
-  const json = (value, depth = 0) => {
-    const inner = (item) => json(item, depth + 1);
-    if (!depth) left = 5e3;
+  // pages change JSON
+  const json = (value, budget = { left: 1e3 }) => {
+    const inner = (item) => json(item, budget);
     if (typeof value === "string") {
       return `"${value.replace(/["\\\0-\x1f]/g, (sign) => `\\u00${(256 + sign.charCodeAt()).toString(16).slice(1)}`)}"`;
     }
     if (value && typeof value === "object") {
-      if (depth > 30 || !left--) throw "too large or circular";
+      if (!budget.left--) throw "too large or circular";
       if (Array.isArray(value)) return `[${value.map((item) => inner(item) || "null")}]`;
       if (value.toJSON) return inner(value.toJSON());
       const fields = Object.entries(value).map(([key, item]) => (item = inner(item)) && `${inner(key)}:${item}`);
@@ -43,7 +38,7 @@
     if (value === null || typeof value === "number") return "null";
   };
 
-  // -- consent
+  // consent
   const consent = {};
   let told = {};
   let watching;
@@ -52,7 +47,7 @@
     const osano = safe(() => json(window.Osano?.cm.getConsent()))();
     const onetrust = cookie("OptanonConsent")?.match(/(groups|interactionCount|\w*Gpc\w*)=[^&]*/g)?.join("&");
     const token = cookie("didomi_token");
-    const didomi = token && (safe(atob)(token) || token);
+    const didomi = token && safe(atob)(token);
     const cmp = { onetrust, cookiebot: cookie("CookieConsent"), didomi, osano };
     const some = (found) => (Object.values(found).some(Boolean) ? { ...found } : undefined);
     return { consent: some(consent), cmp: some(cmp) };
@@ -61,9 +56,8 @@
   const allowed = () => {
     const { tcf, categories } = consent;
     if (tcf?.gdprApplies === false) return true;
-    // purpose 1
     if (tcf?.tcString) return /^C.{24}[I-PY-fo-v4-9_-]/.test(tcf.tcString);
-    const given = tcf?.gdprApplies ? {} : categories || answers().cmp || {};
+    const given = !tcf?.gdprApplies && (categories || answers().cmp);
     const text = decodeURIComponent(json(given)).replace(/\\u0022|"/g, "");
     return /C000[2-5]:1|purposes:{enabled:\[\w|(marketing|analytics|personalization|functional|statistics|preferences):(true|ACCEPT)/i.test(text);
   };
@@ -72,7 +66,7 @@
     if (json(now) === json(before)) return;
     told = now;
     remember();
-    if (explicit || answered(before) || (started && answered(now))) api.track("Consent Updated");
+    if (answered(before) || (started && (explicit || answered(now)))) api.track("Consent Updated");
   };
   const look = safe(() => {
     const { __tcfapi, __uspapi } = window;
@@ -90,25 +84,25 @@
     changed();
   });
 
-  // -- what is kept once it may be
+  // storage
   const own = `fh_queue_${uuid()}`;
-  let proposal = uuid();
+  let anonymousId = uuid();
   let saved;
   const remember = safe(() => {
     const may = allowed();
     if (!may && !answered(told)) return;
     for (const key of Object.keys(localStorage)) {
-      if (!key.startsWith(may ? "fh_queue" : "fh_") || key === own) continue;
+      if (!key.startsWith("fh_queue_") || (may && key === own)) continue;
       saved = may && queue.push(...localStorage[key].split("\n"));
       delete localStorage[key];
     }
-    if (!may) return;
-    const kept = (localStorage.fh_proposal ||= proposal);
+    if (!may) return delete localStorage.fh_proposal;
+    const kept = (localStorage.fh_proposal ||= anonymousId);
     if (!started) {
-      queue = queue.map((event) => event.replace(proposal, kept));
-      proposal = kept;
+      queue = queue.map((event) => event.replace(anonymousId, kept));
+      anonymousId = kept;
     }
-    if (saved) wait(DELAY);
+    if (saved) wait();
     save();
   });
   const save = safe(() => {
@@ -119,7 +113,7 @@
     saved = must;
   });
 
-  // -- sending
+  // sending
   let queue = [];
   let flying = [];
   let failures = 0;
@@ -127,7 +121,7 @@
   let started;
   let synced;
   let timer;
-  const wait = (pause) => {
+  const wait = (pause = 250) => {
     clearTimeout(timer);
     timer = setTimeout(flush, pause);
   };
@@ -173,7 +167,7 @@
         pause = Math.max(pause, Math.min(6e4, 1e3 * 2 ** failures++) * (0.5 + Math.random() / 2));
         // another site's collector may take no cookies
         credentials = failures === 2 && !(reason > 0) ? "omit" : "include";
-        log("not sent:", reason, "again in ms:", pause);
+        log("not sent:", reason, pause);
       })
       .then(() => {
         flying = flying.filter((event) => !batch.includes(event));
@@ -185,7 +179,7 @@
     if (leaving) flush(true);
   });
 
-  // -- events
+  // events
   let userId;
   let traits = {};
   let referrer = document.referrer;
@@ -200,32 +194,27 @@
   const add = (type, fields, { timestamp, messageId = uuid(), integrations, context } = {}) => {
     const { href: url, pathname: path, search } = location;
     last = Math.max(moment || Date.now(), last + 1);
-    const common = { timestamp: new Date(timestamp || last).toISOString(), type, messageId, anonymousId: proposal, userId };
+    const common = { timestamp: new Date(timestamp || last).toISOString(), type, messageId, anonymousId, userId };
     const now = answers();
-    const own = {
-      library: { name: "firsthand.js", version },
-      page: { url, path, referrer, title: document.title, search },
-      campaign,
-      locale: navigator.language,
-      ...(answered(now) && now),
-    };
+    const page = { url, path, referrer, title: document.title, search };
+    const library = { name: "firsthand.js", version };
+    const own = { library, page, campaign, locale: navigator.language, ...(answered(now) && now) };
     const event = json({ ...common, ...fields, integrations, context: { ...own, ...context } });
     if (bytes(event) > 32e3) throw "over 32 kB";
     log(event);
     if (queue.push(event) > 1e3) log("dropped:", queue.shift());
     if (failures || !navigator.onLine) save();
-    if (!timer) wait(DELAY);
+    if (!timer) wait();
   };
   const arrived = () => {
-    const { pathname, search, hash, href } = location;
-    const at = pathname + search + (/^#[/!]/.test(hash) ? hash : "");
+    const { href } = location;
+    const at = href.replace(/#(?![/!]).*/, "");
     if (seen?.at === at || document.prerendering) return;
     referrer = seen?.href || referrer;
     return (seen = { at, href });
   };
   const arrive = safe(() => autoPage !== "false" && arrived() && add("page", {}));
   const api = {
-    version,
     track(event, properties, options) {
       arrive();
       add("track", { event, properties }, options);
@@ -237,20 +226,20 @@
     },
     identify(id, more, options) {
       if (id && typeof id === "object") [id, more, options] = [userId, id, more];
-      if (userId && id !== userId) traits = {};
-      userId = id;
+      if (userId && id && id !== userId) traits = {};
+      userId = id || userId;
       traits = { ...traits, ...more };
       add("identify", { traits }, options);
     },
     group(groupId, traits, options) {
       add("group", { groupId, traits }, options);
     },
-    alias(userId, previousId, options) {
-      add("alias", { userId, previousId: previousId || proposal }, options);
+    alias(id, previousId, options) {
+      add("alias", { userId: id, previousId: previousId || userId || anonymousId }, options);
     },
     reset() {
-      [userId, traits, proposal] = [undefined, {}, uuid()];
-      if (allowed()) localStorage.fh_proposal = proposal;
+      [userId, traits, anonymousId] = [undefined, {}, uuid()];
+      if (allowed()) localStorage.fh_proposal = anonymousId;
     },
     consent(given) {
       for (const [part, value] of Object.entries(given)) {
@@ -263,12 +252,12 @@
     },
   };
 
-  // -- vendors' ids
+  // vendors' ids
   const sync = safe(() => {
     if (synced || !allowed()) return;
     synced = true;
     const now = answers();
-    const common = { writeKey, anonymousId: proposal, consent: { ...now.consent, cmp: now.cmp } };
+    const common = { writeKey, anonymousId, consent: { ...now.consent, cmp: now.cmp } };
     const query = new URLSearchParams({ ...common, consent: json(common.consent) });
     const ask = ({ name, callerId, url }) => {
       const path = `/v1/sync/${name}`;
@@ -276,16 +265,16 @@
       const script = document.createElement("script");
       const end = (status, id) => {
         clearTimeout(timer);
-        window[callback] = () => {}; // for an answer that comes too late
+        window[callback] = () => {}; // late answers
         script.remove();
         if (status) post(path, json({ ...common, callerId, status, id })).catch(log);
       };
       const timer = setTimeout(end, 3e3, "unknown");
       window[callback] = safe(({ status, userid }) => {
-        const fits = status === "OK" && /^[!-~]{1,256}$/.test(userid);
+        const fits = status === "OK" && typeof userid === "string" && /^[!-~]{1,256}$/.test(userid);
         end(fits || status === "OptOut" ? status : "unknown", fits ? userid : undefined);
       });
-      // where the script is not let in, an image may be
+      // images may be let in where scripts are not
       script.onerror = () => {
         end();
         new Image().src = `${endpoint + path}?${query}&callerId=${callerId}`;
@@ -309,8 +298,8 @@
       api[method](...args);
       moment = 0;
     });
-    for (const method in api) if (method !== "version") api[method] = safe(api[method]);
-    Object.assign(stub, api, { q: { push: run } });
+    for (const method in api) api[method] = safe(api[method]);
+    Object.assign(stub, api, { version, q: { push: run } });
     look();
     calls.forEach(run);
     let arriving;
@@ -329,12 +318,11 @@
       };
     }
     const leave = () => arrive() || flush(true);
-    listen(window, "popstate hashchange pageshow", soon);
-    listen(document, "prerenderingchange", soon);
-    listen(window, "pagehide", leave);
-    listen(document, "visibilitychange", () => document.hidden && leave());
-    listen(window, "online", () => wait(DELAY));
-    listen(window, "OneTrustGroupsUpdated CookiebotOnConsentReady CookiebotOnAccept CookiebotOnDecline", look);
+    listen("popstate hashchange pageshow prerenderingchange", soon);
+    listen("pagehide", leave);
+    listen("visibilitychange", () => document.hidden && leave());
+    listen("online", () => wait());
+    listen("OneTrustGroupsUpdated CookiebotOnConsentReady CookiebotOnAccept CookiebotOnDecline", look);
     (window.didomiEventListeners ||= []).push({ event: "consent.changed", listener: look });
     setInterval(look, 3e3);
   })();

@@ -73,7 +73,7 @@ def envelope(settings: CriteoS2S, given: Input) -> dict[str, Any]:
 
 def identity(settings: CriteoS2S, given: Input, context: Fields) -> dict[str, Any]:
     """Every id we know: Criteo matches on each, and across devices on the e-mail address."""
-    devices, email = advertising_ids(context), given.event.email
+    devices, email = advertising_ids(context), given.event.email or given.identity.email
     ids = {
         "mapping_key": settings.mapping_key,
         "mapped_user_id": given.identity.vendor_ids.get("criteo_gum_id") or None,

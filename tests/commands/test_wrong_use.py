@@ -1,0 +1,89 @@
+"""What a newcomer gets wrong, and what the commands say to it: one line with the way out, never a traceback."""
+
+from pathlib import Path
+
+import pytest
+from tests.commands.conftest import Firsthand
+from tests.gateway import Emulator, Gateway, config, criteo, order, page
+
+
+def test_the_version(firsthand: Firsthand) -> None:
+    said = firsthand("--version")
+    assert (said.exit_code, said.out.split()[0]) == (0, "firsthand")
+
+
+def test_a_command_that_is_not_there(firsthand: Firsthand) -> None:
+    said = firsthand("serv")
+    assert said.exit_code == 2
+    assert "Did you mean 'serve'?" in said.err
+
+
+@pytest.mark.parametrize("command", [("trace", "m1"), ("status",), ("replay", "--integration", "criteo")])
+def test_another_data_folder(firsthand: Firsthand, command: tuple[str, ...]) -> None:
+    said = firsthand(*command, "--data", "elsewhere")
+    assert said.exit_code == 1
+    assert said.err.startswith("firsthand: elsewhere/events.db is not there yet")
+    assert "--data" in said.err
+    assert not Path("elsewhere").exists()
+
+
+def test_a_file_of_faults_that_is_not_there(firsthand: Firsthand) -> None:
+    said = firsthand("emulate", "--faults", "nowhere.json")
+    assert (said.exit_code, said.err) == (1, "firsthand: nowhere.json: No such file or directory\n")
+
+
+def test_a_data_folder_that_cannot_be_made(firsthand: Firsthand) -> None:
+    said = firsthand("serve", "--data", "/proc/nowhere")
+    assert (said.exit_code, said.err) == (1, "firsthand: /proc/nowhere: No such file or directory\n")
+
+
+def test_a_configuration_without_sources(firsthand: Firsthand, tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("sources: []\n")
+    said = firsthand("serve", "--config", "empty.yaml")
+    assert said.exit_code == 1
+    assert "empty.yaml names no sources" in said.err
+    sample = said.err.rpartition("firsthand serve --config ")[2].strip()
+    assert firsthand("plan", sample).exit_code == 0
+
+
+def test_of_events_that_are_there(firsthand: Firsthand, tmp_path: Path, vendor: Emulator) -> None:
+    with Gateway(tmp_path, config(criteo()), vendor, data=tmp_path / "data") as gateway:
+        wrong = order("a sale")
+        wrong["properties"]["products"][0]["price"] = "1,50"
+        gateway.send(page("m1"), wrong)
+        gateway.settle()
+    here = ("--data", str(tmp_path / "data"))
+
+    said = firsthand("trace", "m1", "--source", "shop", *here)
+    assert (said.exit_code, "no source 'shop' has sent anything here; there are web-shop" in said.err) == (1, True)
+
+    said = firsthand("replay", "--integration", "criteo", "--message-id", "nobody", *here)
+    assert (said.exit_code, said.out) == (0, "Nothing to replay: no delivery of criteo is meant by this\n")
+
+    said = firsthand("replay", "--integration", "criteo", "--dry-run", *here)
+    assert said.out.splitlines()[0] == "1 delivery would be sent again"
+
+    times = ("--from", "2026-11-23", "--to", "2026-11-22")
+    said = firsthand("replay", "--integration", "criteo", *times, "--dry-run", *here)
+    assert said.exit_code == 2
+    assert "is not before" in said.err
+
+    said = firsthand("trace", "a sale", *here)
+    assert f"--message-id 'a sale' \\\n               --data {here[1]}\n" in said.out
+
+
+def test_a_damaged_file(firsthand: Firsthand, tmp_path: Path, vendor: Emulator) -> None:
+    with Gateway(tmp_path, config(criteo()), vendor, data=tmp_path / "data") as gateway:
+        gateway.send(page("m1"))
+        gateway.settle()
+        assert gateway.stop() == 0
+    with (tmp_path / "data" / "ledger.db").open("r+b") as raw:
+        raw.write(b"no database at all")
+    for command in (("status",), ("trace", "m1"), ("replay", "--integration", "criteo")):
+        said = firsthand(*command, "--data", str(tmp_path / "data"))
+        assert said.exit_code == 1
+        assert "damaged" in said.err
+        assert "docs/delivery.md" in said.err
+    said = firsthand("doctor", "--data", str(tmp_path / "data"))
+    assert "a file in it is damaged" in " ".join(said.out.split())
+    assert "fault of ours" not in said.out
