@@ -25,3 +25,7 @@ class TokenBucket:
             self._tokens -= units
             return 0.0
         return (min(units, self._burst) - self._tokens) / self.rate
+
+    def give_back(self, units: int = 1) -> None:
+        """What was taken was not needed."""
+        self._tokens = min(self._burst, self._tokens + units)

@@ -27,6 +27,7 @@ FLAGS = [
     "--disable-sync",
     "--host-resolver-rules=MAP * 127.0.0.1",  # www.shopname.com and all others are this machine
     f"--user-agent={USER_AGENT}",  # for all requests: a page's own setting is not that of what it sends at its end
+    "--ignore-certificate-errors",  # for all as well
 ]
 
 

@@ -23,6 +23,7 @@ def shop_config() -> Json:
     criteo = {"vendor": "criteo-s2s", "settings": {"partner_id": "12345", "mapping_key": CALLER}}
     by_category = {"basis": "categories", "categories": ["marketing"]}
     return {
+        "trusted_proxies": ["127.0.0.1"],
         "sources": [
             {"key": "web-shop", "write_key": WRITE_KEY},
             {"key": "tcf-shop", "write_key": TCF_KEY},

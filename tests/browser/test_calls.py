@@ -2,6 +2,7 @@
 
 import gzip
 import re
+from importlib import metadata
 from pathlib import Path
 
 from tests.browser.shop import Scene
@@ -11,6 +12,7 @@ from tests.gateway import until
 from firsthand import collect
 from firsthand.event import parse_time
 
+ROOT = Path(__file__).parents[2]
 SCRIPT = Path(collect.__path__[0]) / "assets" / "firsthand.js"
 
 
@@ -18,6 +20,18 @@ def test_it_is_small_and_needs_nothing_that_a_strict_policy_forbids() -> None:
     text = SCRIPT.read_text()
     assert len(gzip.compress(text.encode(), 9)) <= 5000
     assert not re.search(r"\beval\b|new Function|innerHTML|document\.write|document\.cookie\s*=[^=]|import\b", text)
+
+
+def test_it_names_the_version_that_it_belongs_to() -> None:
+    assert f'const version = "{metadata.version("firsthand")}"' in SCRIPT.read_text()
+
+
+def test_the_stub_that_is_documented_is_the_one_that_is_tested() -> None:
+    body = STUB.removeprefix("<script>\n").removesuffix("\n</script>")
+    assert body in (ROOT / "docs" / "browser.md").read_text()
+    lines = [line.strip() for line in body.splitlines()]
+    shop = (ROOT / "examples" / "shop" / "assets" / "stub.js").read_text()
+    assert [line.strip() for line in shop.splitlines() if not line.startswith("//")] == lines
 
 
 def test_a_page_view_by_itself(scene: Scene) -> None:

@@ -203,16 +203,17 @@ ONETRUST = "isGpcEnabled=0&datestamp={0}&interactionCount={1}&groups=C0001%3A1%2
 COOKIEBOT = (
     "{{stamp:%27x%27%2Cnecessary:true%2Cpreferences:{0}%2Cstatistics:{0}%2Cmarketing:{0}%2Cmethod:%27explicit%27}}"
 )
+TOLD = "dispatchEvent(new Event"
 TOOLS = {
     "onetrust": (
         f"document.cookie = 'OptanonConsent={ONETRUST.format('Mon', 0, 0)}'",
-        f"document.cookie = 'OptanonConsent={ONETRUST.format('Tue', 1, 1)}'; dispatchEvent(new Event('OneTrustGroupsUpdated'))",
-        f"document.cookie = 'OptanonConsent={ONETRUST.format('Wed', 2, 0)}'; dispatchEvent(new Event('OneTrustGroupsUpdated'))",
+        f"document.cookie = 'OptanonConsent={ONETRUST.format('Tue', 1, 1)}'; {TOLD}('OneTrustGroupsUpdated'))",
+        f"document.cookie = 'OptanonConsent={ONETRUST.format('Wed', 2, 0)}'; {TOLD}('OneTrustGroupsUpdated'))",
     ),
     "cookiebot": (
         "0",
-        f"document.cookie = 'CookieConsent={COOKIEBOT.format('true')}'; dispatchEvent(new Event('CookiebotOnAccept'))",
-        f"document.cookie = 'CookieConsent={COOKIEBOT.format('false')}'; dispatchEvent(new Event('CookiebotOnDecline'))",
+        f"document.cookie = 'CookieConsent={COOKIEBOT.format('true')}'; {TOLD}('CookiebotOnAccept'))",
+        f"document.cookie = 'CookieConsent={COOKIEBOT.format('false')}'; {TOLD}('CookiebotOnDecline'))",
     ),
     "didomi": (
         "0",

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from tests.browser.chromium import Chromium
-from tests.browser.shop import name
 from tests.browser.shop import Scene as Shop
+from tests.browser.shop import name
 from tests.gateway import Gateway, until
 
 from firsthand.demo.site import Site
@@ -52,7 +52,13 @@ def test_a_customer(scene: Shop, shop: str) -> None:
     page.goto(shop + "cart.html")
     page.click("[data-remove=tent-2p]")
     page.click("text=Check out")
-    for field, value in {"email": "ada@example.com", "name": "Ada", "street": "1", "postcode": "1", "town": "A"}.items():
+    for field, value in {
+        "email": "ada@example.com",
+        "name": "Ada",
+        "street": "1",
+        "postcode": "1",
+        "town": "A",
+    }.items():
         page.fill(f"[name={field}]", value)
     page.click("text=/^Buy for/")
     page.wait_for_url("**/thanks.html")

@@ -121,6 +121,19 @@ async def test_the_proposal_that_became_the_cookie_is_linked_to_nothing(shop: Sh
     assert "previousId" not in shop.last
 
 
+async def test_after_a_reset_the_next_visitor_is_somebody_else(raptor: Shop) -> None:
+    await raptor.sends({"type": "identify", "traits": {"email": "ann@shop.example"}}, consent=GRANTED)
+    before = dict(raptor.jar)
+    raptor.proposal = OTHER_PROPOSAL
+    await raptor.sends({"context": {"reset": True}}, consent=GRANTED)
+    assert raptor.last["anonymousId"] == raptor.jar["fh_aid"] == OTHER_PROPOSAL
+    assert raptor.jar["fh_sid"] != before["fh_sid"]
+    assert "rsaRuid" not in raptor.jar
+    assert not {"previousId", "reset"} & {*raptor.last, *raptor.last["context"]}
+    await raptor.sends({"context": {"reset": True}}, consent=GRANTED)  # as all events until the next page
+    assert raptor.last["anonymousId"] == OTHER_PROPOSAL
+
+
 async def test_before_the_answer_an_old_cookie_is_neither_read_nor_removed(shop: Shop) -> None:
     shop.jar["fh_aid"] = ID
     answer = await shop.sends()

@@ -331,6 +331,16 @@ async def test_a_lane_reads_on_however_many_are_held(world: World, monkeypatch: 
     assert (await world.counts()).held == 100
 
 
+async def test_what_is_held_uses_up_nothing_of_the_rate(world: World) -> None:
+    await world.start(toy(consent=ASK, rate_per_second=1))
+    await world.collect(*(silent(f"m{n}", f"v{n}") for n in range(50)))
+    await world.collect(event("m50", context={"consent": YES}), event("m51", context={"consent": YES}))
+    await world.settle()
+    assert world.sent() == ["m50"]
+    await world.advance(1)
+    assert world.sent() == ["m50", "m51"]
+
+
 async def test_beyond_the_bound_the_oldest_are_decided_as_if_their_time_was_up(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -232,6 +232,14 @@ def test_a_log_that_was_made_anew_is_observed_from_its_start(shop: Shop) -> None
     assert shop.hub.position(0) == 0
 
 
+def test_a_checkpoint_keeps_the_journal_short(shop: Shop, tmp_path: Path) -> None:
+    for n in range(50):
+        shop.see(event(n, anonymous_id=f"a-{n}", consent=YES))
+        shop.hub.checkpoint()
+    assert (tmp_path / "identity.db-wal").stat().st_size < 100_000 < 50 * 4096
+    assert (tmp_path / "identity.db").stat().st_size > 8_192
+
+
 def test_only_the_owner_can_read_the_file(shop: Shop, tmp_path: Path) -> None:
     shop.see(event(1, anonymous_id="a", consent=YES))
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.glob("identity.db*")}

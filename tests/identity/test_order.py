@@ -60,7 +60,7 @@ def known(shop: Shop) -> dict[object, object]:
     return found
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(histories(), st.randoms(use_true_random=False), st.integers(0, 12))
 def test_the_order_of_arrival_does_not_matter(history: list[Event], random: Any, death: int) -> None:
     shuffled = list(history)

@@ -56,7 +56,7 @@ class Visit:
 
     __slots__ = (
         "_anonymous", "_by_script", "_changed", "_declared", "_gpc", "_jar", "_keep", "_now", "_of_tools", "_secret",
-        "_secure", "_session", "_site", "_source", "_values",
+        "_secure", "_session", "_site", "_somebody_else", "_source", "_values",
     )  # fmt: skip
 
     def __init__(
@@ -85,6 +85,8 @@ class Visit:
         """The visitor's newest answer in this request: may anything be kept? None: unknown."""
         self._anonymous: str | None = None
         self._by_script = False
+        self._somebody_else = False
+        """Whether what the cookies hold is of who was here before."""
         self._session: str | None = None
         self._values: dict[str, str] = {}
         """What the vendors' cookies are to hold, by name."""
@@ -124,6 +126,8 @@ class Visit:
             value = self._values.get(cookie.name)
             if value is not None and (cookie.renew or cookie.name in self._changed):
                 said.append(set_cookie(cookie.name, self._sealed(cookie, value), cookie.max_age, site, secure))
+            elif self._somebody_else and cookie.make == "email":
+                said.append(set_cookie(cookie.name, "", 0, site, secure))
         return said
 
     # -- whose event it is -----------------------------------------------------------------------------------------
@@ -137,7 +141,8 @@ class Visit:
             self._by_script = True
             self._name(event)
         if self._session is None:
-            self._session = self._jar.get(rule.session, _is_uuid) or self._new(rule.session, rule.session_max_age)
+            known = None if self._somebody_else else self._jar.get(rule.session, _is_uuid)
+            self._session = known or self._new(rule.session, rule.session_max_age)
         context.setdefault("sessionId", self._session)
         for cookie in self._declared:
             value = self._value(cookie, event)
@@ -145,8 +150,12 @@ class Visit:
                 ids.setdefault(cookie.id, value)
 
     def _name(self, event: Event) -> None:
-        """The script proposes an id, the cookie decides; the proposal becomes the cookie where there is none."""
+        """The script proposes an id, the cookie decides; the proposal becomes the cookie where there is none, and after
+        `reset()`: whoever comes next is somebody else."""
         proposal = event.anonymous_id
+        if event.context.pop("reset", None) is True and proposal != self._anonymous:
+            self._anonymous = self._session = None
+            self._somebody_else = True
         if self._anonymous is None:
             if proposal is not None and not _is_uuid(proposal):
                 return  # not the script's
@@ -190,7 +199,7 @@ class Visit:
             case "query":
                 value = self._jar.get(cookie.name, _is_opaque)
             case "email":
-                value = self._opened(self._jar.get(cookie.name, _is_opaque))
+                value = None if self._somebody_else else self._opened(self._jar.get(cookie.name, _is_opaque))
         if value is not None:
             self._values[cookie.name] = value
         return value

@@ -75,7 +75,7 @@ def export(
     until: Annotated[str | None, typer.Option("--to", help="What was decided before this time.")] = None,
     integration: Annotated[str | None, typer.Option(help="Show the decisions of this integration.")] = None,
     visitor: Annotated[
-        str | None, typer.Option(help="Show the decisions on events of this anonymous id, or user id where they have none.")
+        str | None, typer.Option(help="Show those on events of this anonymous id, or user id where they have none.")
     ] = None,
     message_id: Annotated[str | None, typer.Option(help="Show the decisions on this event.")] = None,
     data: DataOption = None,

@@ -305,6 +305,8 @@ class Lane:
                 self._in_flight -= 1
                 if probe is not None:
                     self.breaker.end_probe(sent=bool(probe.delivery.exchanges))
+            if self._bucket is not None and probe is None and not any(item.delivery.exchanges for item in items):
+                self._bucket.give_back()  # such as one that is held: nothing was sent
             if rest:
                 self._resting_until = max(self._resting_until, self._clock.monotonic() + rest)
                 self._close()

@@ -13,7 +13,7 @@ from firsthand.identity.hub import Entry as Observed
 
 READS_KEPT = 16
 READ_ROWS = 256
-READ_WAIT = 1.0
+FOLLOW_SECONDS = 0.1
 RETRY_SECONDS = 1.0
 
 
@@ -85,10 +85,11 @@ class Tail:
             await asyncio.sleep(0)  # lanes that are further on have a turn
 
     async def follow(self, shard: int) -> None:
-        """Have the hub observe the log as it grows, so that it knows more than a lane that has stopped."""
+        """Have the hub observe the log as it grows, so that it knows more than a lane that has stopped. What lanes are
+        reading anyway is left to them."""
         while self._hub is not None:
-            await self.read(shard, self._hub.position(shard), READ_ROWS, READ_WAIT)
-            await asyncio.sleep(0)
+            await self.observe(shard, self.log.head(shard))
+            await asyncio.sleep(FOLLOW_SECONDS)
 
     async def _observe(self, hub: Hub, shard: int, entries: Sequence[Entry | Gap]) -> None:
         last = _end(entries[-1])

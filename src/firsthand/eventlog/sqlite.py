@@ -21,8 +21,9 @@ import structlog
 
 from firsthand.eventlog.base import FORMAT, PARTITIONS, DamagedLog, LogUnavailable, Position, Record
 from firsthand.eventlog.erasing import erase
-from firsthand.eventlog.files import checksum, has_room, log_bytes, transaction
+from firsthand.eventlog.files import checksum, has_room, transaction
 from firsthand.eventlog.mending import forget_copy, mend
+from firsthand.eventlog.retention import drop_oldest
 from firsthand.eventlog.seen import Seen, SeenDamaged
 
 log = structlog.get_logger()
@@ -42,7 +43,6 @@ CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL)
 COMMIT_EVENTS = 256
 QUEUE_EVENTS = 20_000
 QUEUE_BYTES = 64 << 20
-RETENTION_CHUNK = 1_000
 UPKEEP_SECONDS = 1.0
 MEND_AGAIN_SECONDS = 60.0
 
@@ -368,54 +368,12 @@ class SqliteLogWriter:
 
     def _retain(self) -> bool:
         """Drop the oldest chunk if it is over age or over size; says whether there may be more to drop."""
-        oldest = self._db.execute("SELECT position, received_ms FROM events ORDER BY position LIMIT 1").get
-        if oldest is None:
-            return False
-        first, received_ms = oldest
-        over_size = log_bytes(self._db) > self.max_bytes
         cutoff = None if self.max_age is None else round((self._clock() - self.max_age) * 1000)
-        last = None
-        if over_size:
-            last = self._commit_end(first, first + RETENTION_CHUNK - 1) or self._first_commit_end(first)
-        elif cutoff is not None and received_ms < cutoff:
-            last = self._old_until(first, cutoff)
+        last = drop_oldest(self._db, self._sources.values(), self._head, self.max_bytes, cutoff)
         if last is None:
             return False
-        with transaction(self._db):
-            self._db.execute("DELETE FROM events WHERE position <= ?", (last,))
-            self._db.execute("INSERT OR REPLACE INTO state VALUES ('dropped', ?)", (last,))
-            for source in self._sources.values():
-                # The newest mark at or before the cut stays: counts up to any later position start from it.
-                self._db.execute(
-                    "DELETE FROM marks WHERE source = ?1 AND position <"
-                    " (SELECT max(position) FROM marks WHERE source = ?1 AND position <= ?2)",
-                    (source, last),
-                )
         self._seen.forget(last)
         return True
-
-    # Whole commits are dropped: between two marks, counting needs all the rows of the commit.
-
-    def _old_until(self, first: Position, cutoff: int) -> Position | None:
-        """The end of the last commit, of a chunk, up to which all events are older than a time."""
-        last = self._commit_end(first, first + RETENTION_CHUNK - 1) or self._first_commit_end(first)
-        sql = "SELECT min(position) FROM events WHERE position BETWEEN ? AND ? AND received_ms >= ?"
-        young = self._db.execute(sql, (first, last, cutoff)).get
-        return last if young is None else self._commit_end(first, young - 1)
-
-    def _commit_end(self, first: Position, last: Position) -> Position | None:
-        """The last position between these two that ends a commit."""
-        return self._mark("max", first, last)
-
-    def _first_commit_end(self, first: Position) -> Position | None:
-        return self._mark("min", first, self._head)
-
-    def _mark(self, which: str, first: Position, last: Position) -> Position | None:
-        # Source by source, so that each is a look-up in the marks' key.
-        sql = f"SELECT {which}(position) FROM marks WHERE source = ? AND position BETWEEN ? AND ?"  # noqa: S608
-        found = [self._db.execute(sql, (source, first, last)).get for source in self._sources.values()]
-        ends = [position for position in found if position is not None]
-        return (max(ends) if which == "max" else min(ends)) if ends else None
 
 
 def _answer(future: "asyncio.Future[None]", fault: BaseException | None) -> None:

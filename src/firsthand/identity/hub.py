@@ -60,9 +60,8 @@ class Hub:
         self._positions = dict(self._noted)
         self._failing = False
         self._has_erased = self._store.has_erased()
-        # A delivery asks several times of one visitor, and the hub learns nothing meanwhile.
-        self._asked: tuple[str, str | None, str | None] | None = None
-        self._answer: Known
+        # Deliveries of one visitor come together, and each asks several times. Kept until the hub learns again.
+        self._answers: dict[tuple[str, str | None, str | None], Known] = {}
 
     def close(self) -> None:
         try:
@@ -90,7 +89,7 @@ class Hub:
 
     def observe(self, shard: int, entries: Iterable[Entry], upto: Position) -> None:
         """Learn from entries of the log, in its order, up to a position. Those observed before teach nothing."""
-        self._asked = None
+        self._answers.clear()
         after = self.position(shard)
         for position, source, received_ms, event in entries:
             if position > after and event is not None:
@@ -153,10 +152,10 @@ class Hub:
     def known(self, source: str, anonymous_id: str | None, user_id: str | None) -> Known:
         """What is known of a visitor by now."""
         asked = (source, anonymous_id, user_id)
-        if asked != self._asked:
-            self._asked = asked
-            self._answer = Known(lambda ref: self._profile(source, ref), anonymous_id, user_id)
-        return self._answer
+        known = self._answers.get(asked)
+        if known is None:
+            known = self._answers[asked] = Known(lambda ref: self._profile(source, ref), anonymous_id, user_id)
+        return known
 
     def erased(self, source: str, event: Event, received_ms: int) -> bool:
         """Whether an event is from before its visitor was erased."""
@@ -182,7 +181,8 @@ class Hub:
         Of `shared` browsers what any of their users may have left is forgotten: vendor ids and answers. Raises
         apsw.Error where that cannot be written; then it is to be done again.
         """
-        self._asked, self._has_erased = None, True
+        self._answers.clear()
+        self._has_erased = True
         for source, gone in refs.items():
             names = set(gone)
             for ref in names:

@@ -4,13 +4,13 @@ The browser comes first: its anonymous id with those that it went by before. The
 browsers. Nothing is ever taken from another user of the same browser.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
 from firsthand.identity.profile import Answer, Kind, Profile, Ref
 from firsthand.vendors.base import Identity
 
+CIRCLES = range(3)
 MOST_BROWSERS = 16
 """How many linked ids are looked at for one event."""
 
@@ -19,52 +19,64 @@ Refused = Callable[[dict[str, Any]], bool]
 
 
 class Known:
-    """Reads further profiles only where they are asked for; `get` is the hub's look-up within the event's source."""
+    """Reads further profiles only where they are asked for; `get` is the hub's look-up within the event's source.
 
-    __slots__ = ("__dict__", "_anonymous_id", "_get", "_user_id")
+    It holds for a moment: what the hub learns after it was asked may show, or not.
+    """
+
+    __slots__ = ("_anonymous_id", "_browser_", "_circles_", "_consent_", "_get", "_user_id")
 
     def __init__(self, get: Get, anonymous_id: str | None, user_id: str | None) -> None:
         self._get = get
         self._anonymous_id = anonymous_id
         self._user_id = user_id
+        self._browser_: list[Profile] | None = None
+        self._circles_: list[list[Profile]] = []
+        self._consent_: tuple[dict[str, Any], int] | Literal[False] | None = False
 
-    @cached_property
+    @property
     def _browser(self) -> list[Profile]:
-        return self._with_former(self._anonymous_id) if self._anonymous_id else []
-
-    def _with_former(self, anonymous_id: str) -> list[Profile]:
-        """An anonymous id and those linked with it directly: the same browser under an older or a proposed id."""
-        seen, queue = {anonymous_id}, [anonymous_id]
-        found: list[Profile] = []
-        while queue and len(found) < MOST_BROWSERS:
-            profile = self._get(Ref("a", queue.pop(0)))
-            if profile is not None:
-                found.append(profile)
-                former = [value for _, value in profile.linked("a") if value not in seen] if profile.links else []
+        """The event's anonymous id and those linked with it directly: the same browser under an older or a proposed
+        id."""
+        if self._browser_ is None:
+            own = self._get(Ref("a", self._anonymous_id)) if self._anonymous_id else None
+            self._browser_ = [] if own is None else [own]
+            seen = {self._anonymous_id}
+            for profile in self._browser_:
+                former = [key[2:] for key in profile.links if key[0] == "a" and key[2:] not in seen]
                 seen.update(former)
-                queue += former
-        return found
+                found = (self._get(Ref("a", value)) for value in former[:MOST_BROWSERS])
+                if former and len(self._browser_) < MOST_BROWSERS:
+                    self._browser_ += [profile for profile in found if profile is not None]
+        return self._browser_
 
-    @cached_property
+    @property
     def user_id(self) -> str | None:
         """The event's own, else the newest that the browser was used with."""
         if self._user_id:
             return self._user_id
-        users = [link for profile in self._browser if profile.links for link in profile.linked("u")]
-        return max(users)[1] if users else None
+        users = [(at_ms, key) for profile in self._browser for key, at_ms in profile.links.items() if key[0] == "u"]
+        return max(users)[1][2:] if users else None
 
-    @cached_property
+    @property
     def _user(self) -> list[Profile]:
         """The user's profile, with those of the names the user had before."""
-        if self.user_id is None:
-            return []
-        own = self._get(Ref("u", self.user_id))
-        return [] if own is None else [own, *self._linked([own], "u", {self.user_id})]
+        user_id = self.user_id
+        own = self._get(Ref("u", user_id)) if user_id is not None else None
+        return [] if own is None else [own, *self._linked([own], "u", {own.ref.value if own.ref else ""})]
 
-    @cached_property
-    def _other_browsers(self) -> list[Profile]:
-        mine = {profile.ref.value for profile in self._browser if profile.ref is not None}
-        return self._linked(self._user, "a", mine)
+    def _circle(self, number: int) -> list[Profile]:
+        """The browser, the user, the user's other browsers."""
+        circles = self._circles_
+        while len(circles) <= number:
+            if not circles:
+                circles.append(self._browser)
+            elif len(circles) == 1:
+                circles.append(self._user)
+            else:
+                mine = {profile.ref.value for profile in circles[0] if profile.ref is not None}
+                circles.append(self._linked(circles[1], "a", mine))
+        return circles[number]
 
     def _linked(self, profiles: list[Profile], kind: Kind, but: set[str]) -> list[Profile]:
         """What some profiles are linked with, the newest first."""
@@ -80,29 +92,27 @@ class Known:
         found = (self._get(Ref(kind, value)) for value in list(values)[:MOST_BROWSERS])
         return [profile for profile in found if profile is not None]
 
-    def _circles(self) -> Iterator[list[Profile]]:
-        yield self._browser
-        yield self._user
-        yield self._other_browsers
-
-    @cached_property
+    @property
     def consent(self) -> tuple[dict[str, Any], int] | None:
         """The newest answer on consent and when it was last given (milliseconds); the browser's own, if it has one."""
-        for circle in self._circles():
-            answers = [answer for profile in circle for answer in profile.answers]
-            if answers:
-                newest = answers[0] if len(answers) == 1 else max(answers, key=Answer.rank)
-                return newest.consent, newest.last_ms
-        return None
+        if self._consent_ is False:
+            self._consent_ = None
+            for number in CIRCLES:
+                answers = [answer for profile in self._circle(number) for answer in profile.answers]
+                if answers:
+                    newest = answers[0] if len(answers) == 1 else max(answers, key=Answer.rank)
+                    self._consent_ = newest.consent, newest.last_ms
+                    break
+        return self._consent_
 
-    @cached_property
+    @property
     def email(self) -> str | None:
         """The newest address that this visitor gave, as given."""
         user = self.user_id or ""
         given: list[tuple[int, str]] = []
-        for profile in (*self._browser, *self._other_browsers):
+        for profile in (*self._circle(0), *self._circle(2)):
             given += [profile.emails[key] for key in {"", user} if key in profile.emails]
-        for profile in self._user:
+        for profile in self._circle(1):
             given += profile.emails.values()
         return max(given)[1] if given else None
 
@@ -113,10 +123,10 @@ class Known:
         visitor agreed again later. `max_age_ms` is how long an id holds after it was last seen. Where the visitor
         opted out of the vendor in this browser, no other browser's id takes its place.
         """
-        for circle in self._circles():
+        for number in CIRCLES:
             found: list[tuple[int, str]] = []
             opted_out = False
-            for profile in circle:
+            for profile in self._circle(number):
                 known = profile.ids.get(name)
                 if known is None:
                     continue
@@ -139,7 +149,7 @@ class Known:
 
     def opted_out(self, name: str, value: str, at_ms: int) -> bool:
         """Whether the visitor opted out, in this browser, of an id that an event of some time carries."""
-        for profile in self._browser or self._user:
+        for profile in self._circle(0) or self._circle(1):
             known = profile.ids.get(name)
             if known is not None and known.gone(value, at_ms):
                 return True
@@ -148,7 +158,9 @@ class Known:
     def opt_out_ms(self, names: Iterable[str]) -> int | None:
         """When the visitor told the vendor of these ids to know them no more, in this browser, if that still stands:
         an id that was obtained since says otherwise."""
-        ids = [profile.ids[name] for profile in self._browser or self._user for name in names if name in profile.ids]
+        ids = [
+            profile.ids[name] for profile in self._circle(0) or self._circle(1) for name in names if name in profile.ids
+        ]
         if any(known.current(0) is not None for known in ids):
             return None
         return max((known.opted_out_ms for known in ids), default=0) or None

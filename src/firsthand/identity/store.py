@@ -114,9 +114,12 @@ class ProfileStore(ProfileReader):
 
     def checkpoint(self) -> None:
         """Bring the journal into the file, through a connection of its own so that a thread may do it."""
-        with apsw.Connection(str(self._path)) as db:
+        db = apsw.Connection(str(self._path))
+        try:
+            db.execute("SELECT count(*) FROM salt").fetchall()  # a connection that has read nothing knows of no journal
             db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        db.close()
+        finally:
+            db.close()
 
 
 def _open(path: Path) -> apsw.Connection:
