@@ -132,13 +132,17 @@ def test_two_tabs_of_a_new_visitor_are_one(scene: Scene) -> None:
     assert cookies(scene, visitor)["fh_aid"]["value"] == scene.events()[0]["anonymousId"]
 
 
-def test_reset_makes_somebody_new_to_propose(scene: Scene) -> None:
+def test_after_a_reset_whoever_comes_next_is_somebody_else(scene: Scene) -> None:
     scene.put(head=STUB + "<script>firsthand.consent({categories: {marketing: true}})</script>" + scene.tag())
-    page = scene.open(scene.visitor())
-    scene.until("page")
-    before = stored(page)["local"]["fh_proposal"]
-    page.evaluate("() => firsthand.reset()")
-    assert stored(page)["local"]["fh_proposal"] != before
+    visitor = scene.visitor()
+    page = scene.open(visitor)
+    (first,) = [event for event in scene.until("page") if event["type"] == "page"]
+    page.evaluate("() => { firsthand.reset(); firsthand.track('Another') }")
+    another = scene.until("page", "Another")[-1]
+    assert another["anonymousId"] != first["anonymousId"]
+    assert "previousId" not in another
+    assert stored(page)["local"]["fh_proposal"] == another["anonymousId"]
+    assert cookies(scene, visitor)["fh_aid"]["value"] == another["anonymousId"]
 
 
 # -- IAB's framework -------------------------------------------------------------------------------------------------

@@ -92,6 +92,7 @@ def test_an_erased_visitor_is_gone_from_every_file_and_stays_gone(tmp_path: Path
         assert [(a["request"]["body"], a["response"]["status"]) for a in attempts][-1] == (None, 200)
         assert gateway.delivery("b-2")["attempts"][-1]["request"]["body"]["retailer_visitor_id"] == "anon-of-bob"
 
+        gateway.command("consent", "verify")
         sent = vendor.count()
         gateway.command("replay", "--integration", "criteo", "--resend")
         gateway.settle()

@@ -161,10 +161,16 @@ def test_an_event_without_an_answer_changes_none(shop: Shop) -> None:
 
 def test_an_id_from_before_a_withdrawal_is_not_used_again(shop: Shop) -> None:
     shop.see(event(1, anonymous_id="a", ids={GUM: "gum-1"}, consent=YES))
-    shop.see(event(2, anonymous_id="a", consent=NO), event(3, anonymous_id="a", consent=YES))
+    shop.see(event(2, anonymous_id="a", ids={GUM: "gum-1"}, consent=NO), event(3, anonymous_id="a", consent=YES))
     assert shop.gum("a", at=4) is None
     shop.see(sync(5, "OK", "gum-1", anonymous_id="a", consent=YES))
     assert shop.gum("a", at=6) == "gum-1"
+
+
+def test_an_id_that_a_page_shows_again_after_the_visitor_agreed_again_is_used(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", ids={GUM: "gum-1"}, consent=YES), event(2, anonymous_id="a", consent=NO))
+    shop.see(event(3, anonymous_id="a", ids={GUM: "gum-1"}, consent=YES))
+    assert shop.gum("a", at=4) == "gum-1"
 
 
 # -- the file ----------------------------------------------------------------------------------------------------------

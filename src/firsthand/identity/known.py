@@ -119,7 +119,7 @@ class Known:
     def vendor_id(self, name: str, now_ms: int, refused: Refused, max_age_ms: float | None = None) -> str | None:
         """The id of a name (`criteo_gum_id@123`) that may be used now.
 
-        `refused` judges the visitor's answers: an id obtained before one that refused is not used, also where the
+        `refused` judges the visitor's answers: an id last seen before one that refused is not used, also where the
         visitor agreed again later. `max_age_ms` is how long an id holds after it was last seen. Where the visitor
         opted out of the vendor in this browser, no other browser's id takes its place.
         """
@@ -137,8 +137,8 @@ class Known:
                 value, seen = current
                 if max_age_ms is not None and now_ms > seen.last_ms + max_age_ms:
                     continue
-                since = seen.obtained_ms
-                if any(answer.last_ms > since and refused(answer.consent) for answer in profile.answers):
+                # Seen again after a refusal, it was obtained anew. On the very event that refuses, it was not.
+                if any(answer.last_ms >= seen.last_ms and refused(answer.consent) for answer in profile.answers):
                     continue
                 found.append((seen.last_ms, value))
             if found:

@@ -181,6 +181,7 @@
 
   // events
   let userId;
+  let reset;
   let traits = {};
   let referrer = document.referrer;
   let seen;
@@ -198,7 +199,7 @@
     const now = answers();
     const page = { url, path, referrer, title: document.title, search };
     const library = { name: "firsthand.js", version };
-    const own = { library, page, campaign, locale: navigator.language, ...(answered(now) && now) };
+    const own = { library, page, campaign, reset, locale: navigator.language, ...(answered(now) && now) };
     const event = json({ ...common, ...fields, integrations, context: { ...own, ...context } });
     if (bytes(event) > 32e3) throw "over 32 kB";
     log(event);
@@ -238,7 +239,7 @@
       add("alias", { userId: id, previousId: previousId || userId || anonymousId }, options);
     },
     reset() {
-      [userId, traits, anonymousId] = [undefined, {}, uuid()];
+      [userId, traits, anonymousId, reset] = [undefined, {}, uuid(), true];
       if (allowed()) localStorage.fh_proposal = anonymousId;
     },
     consent(given) {
