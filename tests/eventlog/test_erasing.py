@@ -86,7 +86,6 @@ async def test_events_are_taken_meanwhile(writer: SqliteLogWriter, tmp_path: Pat
 
 async def test_a_reader_in_the_way_is_said_and_it_is_done_again(writer: SqliteLogWriter, tmp_path: Path) -> None:
     await writer.append([record(1, SECRET)])
-    writer._db.set_busy_timeout(10)
     reader = SqliteLogReader(tmp_path)
     reader._db.execute("BEGIN")
     reader._db.execute("SELECT * FROM events").fetchall()

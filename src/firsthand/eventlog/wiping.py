@@ -13,6 +13,8 @@ from firsthand.eventlog.files import transaction
 
 CHUNK_PAGES = 256
 TABLE = "wiped"
+READER_MS, BUSY_MS = 200, 5_000
+"""How long a reader is waited for at the end, and at other times."""
 
 
 def wipe(db: apsw.Connection) -> Iterator[None]:
@@ -35,4 +37,8 @@ def wipe(db: apsw.Connection) -> Iterator[None]:
     with transaction(db):
         db.execute(f"DROP TABLE {TABLE}")
     db.pragma("secure_delete", "fast")
-    db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    db.set_busy_timeout(READER_MS)  # others wait for this connection's owner meanwhile
+    try:
+        db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    finally:
+        db.set_busy_timeout(BUSY_MS)
