@@ -260,7 +260,15 @@ def test_an_answer_is_one(consent: object) -> None:
 
 @pytest.mark.parametrize(
     "consent",
-    [None, [], {}, {"gpc": False}, {"tcf": {"gdprApplies": True}}, {"categories": {"essential": True, "a": "yes"}}],
+    [
+        None,
+        [],
+        {},
+        {"gpc": False},
+        {"tcf": {"gdprApplies": True}},
+        {"tcf": {"gdprApplies": True, "tcString": "none of that"}},
+        {"categories": {"essential": True, "a": "yes"}},
+    ],
 )
 def test_what_says_nothing_is_no_answer(consent: object) -> None:
     assert not is_answer(consent)

@@ -334,7 +334,7 @@ async def test_a_lane_reads_on_however_many_are_held(world: World, monkeypatch: 
 async def test_what_is_held_uses_up_nothing_of_the_rate(world: World) -> None:
     await world.start(toy(consent=ASK, rate_per_second=1))
     await world.collect(*(silent(f"m{n}", f"v{n}") for n in range(50)))
-    await world.collect(event("m50", context={"consent": YES}), event("m51", context={"consent": YES}))
+    await world.collect(*(event(id, visitor="v", context={"consent": YES}) for id in ("m50", "m51")))
     await world.settle()
     assert world.sent() == ["m50"]
     await world.advance(1)

@@ -93,18 +93,27 @@ def decide_again(
 def is_answer(consent: Any) -> bool:
     """Whether a `context.consent` holds an answer of the visitor's at all, of whatever kind.
 
-    Global Privacy Control that is off, and GDPR that applies, are none: they say nothing of what is allowed.
+    Global Privacy Control that is off, and GDPR that applies, are none: they say nothing of what is allowed. Nor does
+    a TC string that cannot be read: it stops its own event, and is no withdrawal of what was allowed before.
     """
     if not isinstance(consent, dict):
         return False
     tcf = consent.get("tcf")
     if isinstance(tcf, dict):
         string = tcf.get("tcString")
-        if (isinstance(string, str) and string) or gdpr_applies(tcf) is False:
+        if gdpr_applies(tcf) is False or (isinstance(string, str) and _readable(string)):
             return True
     if consent.get("gpc") is True or (isinstance(consent.get("usPrivacy"), str) and consent["usPrivacy"]):
         return True
     return any(isinstance(granted, bool) for name, granted in _categories(consent).items() if name != "essential")
+
+
+def _readable(string: str) -> bool:
+    try:
+        decode(string)
+    except ValueError:
+        return False
+    return True
 
 
 def decide_unknown(policy: Policy, early: str = "") -> Decision:
