@@ -122,10 +122,10 @@ def decide_unknown(policy: Policy, early: str = "") -> Decision:
     return _refused(policy, policy.basis, f"consent stayed unknown{'; ' + early if early else ''}")
 
 
-def decide_opted_out(policy: Policy, at_ms: int) -> Decision:
-    """What is done with an event whose visitor opted out at the vendor itself: that is a refusal too."""
-    refused = _refused(policy, "opt_out", "the visitor opted out at the vendor")
-    return msgspec.structs.replace(refused, answered_at=_time(at_ms))
+def decide_opted_out(at_ms: int) -> Decision:
+    """What is done with an event whose visitor allowed it here and opted out at the vendor itself: the vendor wants
+    such events, and may not recognise anybody in them."""
+    return Decision("anonymise", "opt_out", "the visitor opted out at the vendor", _time(at_ms))
 
 
 def _by_tcf(tcf: Any, policy: Policy) -> Decision:

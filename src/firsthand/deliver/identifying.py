@@ -36,8 +36,10 @@ class Identifier:
         """What is known now, or why it cannot be said.
 
         An id of the event wins, unless the visitor has opted out of it at the vendor since, or before of this very
-        one. Where the event is to go out without identity, the hub is not asked.
+        one. Where the event is to go out without identity, there is none.
         """
+        if consent is not None and consent.decision != "allow":
+            return Identity()
         ids = event.get("context", "ids")
         own: dict[str, str] = {}
         if isinstance(ids, dict) and self._name is not None:
@@ -52,7 +54,7 @@ class Identifier:
                 own[self._name] = value
         if isinstance(ids, dict):
             own |= {c.id: ids[c.id] for c in self._cookies if isinstance(ids.get(c.id), str) and ids[c.id]}
-        if self._hub is None or (consent is not None and consent.decision != "allow"):
+        if self._hub is None:
             return Identity(own)
         known = self._hub.known(source, event.anonymous_id, event.user_id)
         at_ms = moment(event, received_ms)

@@ -55,7 +55,7 @@ class Permission:
         answers = (item.answer, GivenAnswer(*newest) if newest else None)
         decision, item.counted = decide_again(event, answers, self.policy)
         if decision.decision == "allow" and visitor and (at_ms := visitor.opt_out_ms(self._id_names)):
-            decision = decide_opted_out(self.policy, at_ms)
+            decision = decide_opted_out(at_ms)
         code = "consent_refused"
         if decision.decision == "hold":
             ends_ms = delivery.received_ms + self._hold_ms
