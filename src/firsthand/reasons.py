@@ -1,4 +1,4 @@
-"""Why a delivery ended as it did: the closed list of reason codes.
+"""Why a delivery ended as it did, or waits: the closed list of reason codes.
 
 Each code is explained, with what to do about it, in `docs/reasons.md`; a test keeps the two in step.
 """
@@ -36,6 +36,8 @@ DeadCode = Literal[
     "backlog_overflow",
     "log_damaged",
 ]
+HeldCode = Literal["waiting_for_id"]
+HELD: tuple[str, ...] = get_args(HeldCode)
 FILTERED: tuple[str, ...] = get_args(FilteredCode)
 DEAD: tuple[str, ...] = get_args(DeadCode)
 

@@ -105,6 +105,12 @@ def test_limits(faults: Faults, part: str, field: str, value: str, remedy: str) 
     assert found[f"integrations[0].{part}.{field}"].remedy == remedy
 
 
+def test_there_is_no_waiting_for_an_id_that_the_vendor_has_not(faults: Faults) -> None:
+    found = faults(integration(delivery="{wait_for_id: 5s}"))
+    fault = found["integrations[0].delivery.wait_for_id"]
+    assert (fault.message, fault.remedy) == ("Postcard gives visitors no id that could be waited for", "remove it")
+
+
 def test_consent_needs_a_basis(faults: Faults) -> None:
     found = faults(integration(consent="{on_refusal: anonymise}"))
     assert found["integrations[0].consent.basis"].remedy == "give one of tcf, categories, none"

@@ -15,7 +15,7 @@ from firsthand.cli import app
 from firsthand.config.values import unwrap
 from firsthand.emulators.faults import COMMON_KINDS
 from firsthand.emulators.server import EMULATORS
-from firsthand.reasons import DEAD, FILTERED
+from firsthand.reasons import DEAD, FILTERED, HELD
 from firsthand.settings import Settings
 from firsthand.terminal.remedies import REMEDIES
 from firsthand.vendors import registry
@@ -51,6 +51,7 @@ def test_each_reason_code_is_explained_once() -> None:
     def explained(heading: str) -> list[str]:
         return re.findall(r"^### (\w+)$", section(page("reasons.md"), heading), re.M)
 
+    assert explained("## Held") == list(HELD)
     assert explained("## Filtered") == list(FILTERED)
     # too_old is in both lists; it is explained where it comes first.
     assert explained("## Dead") == [code for code in DEAD if code not in FILTERED]
@@ -60,7 +61,7 @@ def test_the_terminal_says_what_the_page_says() -> None:
     remedies = re.findall(r"^### (\w+)\n.*?^\*\*Do:\*\* (.+?)$", page("reasons.md"), re.M | re.S)
 
     assert dict(remedies) == REMEDIES
-    assert REMEDIES.keys() == {*FILTERED, *DEAD}
+    assert REMEDIES.keys() == {*HELD, *FILTERED, *DEAD}
 
 
 # -- collect -----------------------------------------------------------------------------------------------------

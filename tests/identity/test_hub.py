@@ -92,9 +92,11 @@ def test_after_an_opt_out_no_other_browser_lends_its_id(shop: Shop) -> None:
     assert shop.gum("laptop", "u", at=4) is None
 
 
-def test_an_unknown_sync_teaches_nothing(shop: Shop) -> None:
-    shop.see(sync(1, "unknown", anonymous_id="a"))
-    assert shop.known("a")._browser == []
+def test_a_sync_without_an_id_teaches_that_the_vendor_knew_none(shop: Shop) -> None:
+    shop.see(sync(9, "unknown", anonymous_id="a"), sync(5, "unknown", anonymous_id="a"))
+    assert shop.gum("a") is None
+    assert shop.known("a").unknown_ms([GUM]) == NOW_MS + 9 * SECOND
+    assert shop.known("b").unknown_ms([GUM]) == 0
 
 
 # -- who belongs together ----------------------------------------------------------------------------------------------

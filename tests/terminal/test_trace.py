@@ -191,6 +191,13 @@ criteo  criteo-s2s
     )
 
 
+def test_an_event_that_waits_for_the_vendors_id_says_so() -> None:
+    reason = {"code": "waiting_for_id", "field": "context.ids.criteo_gum_id", "message": "no id is known yet"}
+    page = trace_page(a_trace(a_delivery("held", reason=reason, next_attempt_at="2026-11-22T10:30:00.000Z")))
+    assert "  ‖ HELD  waiting_for_id  10:15:00.050\n" in page
+    assert "  waits      for the visitor's id at the vendor, until 10:30:00.000, in 15 min\n" in page
+
+
 def test_an_event_whose_turn_has_not_come() -> None:
     """A lane that has not read it yet knows next to nothing of it."""
     waiting = {

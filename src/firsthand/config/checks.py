@@ -64,6 +64,7 @@ def check_vendors(document: Document, vendors: Mapping[str, "AnyVendor"]) -> dic
         given = integration.get("settings")
         settings = convert(document, vendor.settings, {} if given is None else given, (*path, "settings"))
         _check_mapping(document, vendor, settings, integration, path)
+        _check_wait(document, vendor, integration, path)
         if settings is not UNSET:
             _check_endpoints(document, vendor, settings, integration, path)
             found[int(path[1])] = settings
@@ -82,6 +83,13 @@ def _check_mapping(
         if enabled and name not in vendor.events and name not in own:
             place = (*path, "mapping", "events", name)
             document.fault(place, f"{vendor.name} takes no such event", did_you_mean(name, {**vendor.events, **own}))
+
+
+def _check_wait(document: Document, vendor: "AnyVendor", integration: dict[str, Any], path: Path) -> None:
+    delivery = integration.get("delivery")
+    if vendor.id_name is None and isinstance(delivery, dict) and delivery.get("wait_for_id"):
+        message = f"{vendor.name} gives visitors no id that could be waited for"
+        document.fault((*path, "delivery", "wait_for_id"), message, "remove it")
 
 
 def _check_endpoints(

@@ -133,6 +133,8 @@ class Delivery(_Part, frozen=True):
     max_age: Annotated[Duration, Meta(gt=0)] = 24 * HOUR
     """Retries end when the event is this old."""
     max_attempts: Annotated[int, Meta(ge=1)] = 100
+    wait_for_id: Annotated[Duration, Meta(le=MINUTE)] = 0.0
+    """How long a page's event waits for the vendor's id of its visitor, where none is known yet. 0: not at all."""
 
 
 class EventRule(_Part, frozen=True):

@@ -25,7 +25,7 @@ from firsthand.eventlog.base import Position
 from firsthand.identity import Hub
 from firsthand.ledger.records import Delivery, Failure
 from firsthand.ledger.scrub import ERASED, end
-from firsthand.reasons import Dead, Filtered, Reason
+from firsthand.reasons import HELD, Dead, Filtered, Reason
 from firsthand.vendors.base import Answer, AnyVendor, Identity, Input, Request, Setup, Verdict
 
 log = structlog.get_logger()
@@ -99,7 +99,7 @@ class Attempts:
         self._clock = clock
         self._care = care
         self.permission = Permission(integration, vendor, hub)
-        self._identifier = Identifier(vendor, setup.settings, callers, self.permission.policy, hub)
+        self.identifier = Identifier(vendor, setup.settings, callers, self.permission.policy, hub)
         self._names = (integration.key, vendor.key, vendor.name)
 
     async def close(self) -> None:
@@ -140,9 +140,11 @@ class Attempts:
             except UNREADABLE as error:
                 self.dead(item, Reason("mapping_error", None, f"the event cannot be read ({type(error).__name__})"))
                 return False
-        if self._identifier.erased(delivery.source, event, delivery.received_ms):
+        if self.identifier.erased(delivery.source, event, delivery.received_ms):
             self.erased(item)
             return False
+        waits_until = delivery.next_ms if delivery.code in HELD else None
+        delivery.detail.reason = None
         limit = self.vendor.max_age(self._setup.settings, event)
         age = (now_ms - parse_time(event.timestamp)) / 1000
         if limit is not None and age > limit:
@@ -150,7 +152,7 @@ class Attempts:
             reason = Reason("too_old", "timestamp", f"{text}. {self.vendor.too_old}".rstrip(". "))
             (self.dead if delivery.detail.tries else self.filtered)(item, reason)
             return False
-        return self._consented(item, event, now_ms) and self._identify(item, event)
+        return self._consented(item, event, now_ms) and self._identify(item, event, now_ms, waits_until)
 
     def _consented(self, item: Item, event: Event, now_ms: int) -> bool:
         """Whether consent lets a delivery be sent, with or without identity; decided anew each time."""
@@ -163,19 +165,29 @@ class Attempts:
             self.filtered(item, refused)
         return refused is None and item.delivery.state != "held"
 
-    def _identify(self, item: Item, event: Event) -> bool:
-        """Freeze what is known of the visitor at the first attempt."""
+    def _identify(self, item: Item, event: Event, now_ms: int, waits_until: int | None) -> bool:
+        """Freeze what is known of the visitor at the first attempt, or have it wait for more to be known: at most
+        `waits_until`, if it waits already (milliseconds)."""
         delivery, detail = item.delivery, item.delivery.detail
         if detail.identity is not None:
             return True
-        found = self._identifier.identity(
-            delivery.source, event, delivery.received_ms, self._clock.now_ms(), detail.consent
-        )
+        found = self.identifier.identity(delivery.source, event, delivery.received_ms, now_ms, detail.consent)
         if isinstance(found, Reason):
             self.dead(item, found)
             return False
+        until_ms = waits_until or self._wait_until_ms(item)
+        if now_ms < until_ms and not item.early and self.identifier.awaits(event, found, delivery, now_ms):
+            delivery.state, delivery.next_ms, detail.reason = "held", until_ms, self.identifier.waiting
+            return False
         detail.identity = found
         return True
+
+    def _wait_until_ms(self, item: Item) -> int:
+        """Until when an event may wait for the vendor's id. A page asks for it once it may: where the visitor has
+        agreed meanwhile, the wait begins then."""
+        wait = self._integration.delivery.wait_for_id
+        since_ms = max(item.delivery.received_ms, item.answer.at_ms if item.answer is not None else 0)
+        return since_ms + round(wait * 1000) if wait else 0
 
     # -- the attempt ---------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
-"""The deliveries of a lane that wait for the visitor's answer on consent.
+"""The deliveries of a lane that wait for something of their visitor: an answer on consent, or the vendor's id.
 
 A shop of whose visitors most never answer holds the events of a quarter of an hour, so no more of a held delivery
-stays in memory than what finds it again: by its visitor, when an answer comes, and by the end of its wait. Event and
+stays in memory than what finds it again: by its visitor, when that comes, and by the end of its wait. Event and
 detail stand in the ledger and are read back when it leaves. It leaves once, to its visitor's slot, and is decided
 again there; what is then still not known comes back.
 """
@@ -15,6 +15,7 @@ from firsthand.deliver.attempt import Item
 from firsthand.event import Event
 from firsthand.eventlog.base import Position, visitor_hash
 from firsthand.ledger.records import Delivery
+from firsthand.reasons import HELD
 
 MOST_HELD = 100_000
 """In a lane: some 55 MB. Beyond it the oldest are decided as if their time was up."""
@@ -28,7 +29,7 @@ Restore = Callable[[Key], Delivery | None]
 class Held:
     """What is kept of a held delivery. `delivery` is there until the ledger has it."""
 
-    __slots__ = ("delivery", "key", "names", "source", "until_ms", "visitor")
+    __slots__ = ("delivery", "for_id", "key", "names", "source", "until_ms", "visitor")
 
     def __init__(self, delivery: Delivery, names: tuple[int, ...]) -> None:
         self.key: Key = (delivery.shard, delivery.position, delivery.generation)
@@ -36,6 +37,8 @@ class Held:
         self.until_ms = delivery.next_ms or 0
         self.visitor = delivery.visitor
         self.names = names
+        self.for_id = delivery.code in HELD
+        """Whether it waits for the vendor's id."""
         self.delivery: Delivery | None = delivery
 
     def item(self) -> Item:
@@ -79,8 +82,8 @@ class Holding:
         return len(self._held) > self._most
 
     def add(self, delivery: Delivery, event: Event | None, commit: int | None) -> None:
-        """Keep a delivery until its `next_ms`, or an answer. It is written down with the commit of this number; None:
-        it has been."""
+        """Keep a delivery until its `next_ms`, or what it waits for. It is written down with the commit of this number;
+        None: it has been."""
         self._forget_written()
         held = Held(delivery, _names(delivery.source, event) if event is not None else ())
         self._held[held.key] = held
@@ -101,12 +104,15 @@ class Holding:
         while self._fresh and self._fresh[0][0] <= committed:
             self._fresh.popleft()[1].delivery = None
 
-    def take_of(self, source: str, event: Event, answer: GivenAnswer) -> list[Item]:
-        """Those whose visitor an event names, in the order of the log; its answer, or a newer one, decides them."""
+    def take_of(self, source: str, event: Event, answer: GivenAnswer | None, id: bool) -> list[Item]:
+        """Those whose visitor an event names and that wait for what it brings, in the order of the log. Its answer, or
+        a newer one, decides them."""
         found: dict[Key, Held] = {}
         for name in _names(source, event):
             known = self._named.get(name, [])
-            found.update((held.key, held) for held in (known if isinstance(known, list) else (known,)))
+            for held in known if isinstance(known, list) else (known,):
+                if id if held.for_id else answer is not None:
+                    found[held.key] = held
         items = [self._leave(found[key]) for key in sorted(found)]
         for item in items:
             item.answer = answer

@@ -7,8 +7,12 @@ from firsthand.consent.decide import decide_consent
 from firsthand.event import Event
 from firsthand.identity import Hub, Known
 from firsthand.identity.lesson import moment
+from firsthand.ledger.records import Delivery
 from firsthand.reasons import Reason
 from firsthand.vendors.base import AnyVendor, Identity
+
+UNKNOWN_MS = 86_400_000
+"""How long a page does not ask again where the vendor knew no id (`Sync.retry_age`)."""
 
 
 class Identifier:
@@ -23,6 +27,8 @@ class Identifier:
         self._cookies = vendor.cookies(settings)
         self._policy = policy
         self._hub = hub
+        self.waiting = Reason("waiting_for_id", f"context.ids.{self._name}", "no id of the visitor is known yet")
+        """Why an event waits that `awaits` is true of."""
 
     def erased(self, source: str, event: Event, received_ms: int) -> bool:
         """Whether the visitor has been erased since."""
@@ -69,6 +75,25 @@ class Identifier:
                 if value:
                     found[cookie.id] = value
         return Identity(found, None if event.email else known.email, None if event.user_id else known.user_id)
+
+    def awaits(self, event: Event, found: Identity, delivery: Delivery, now_ms: int) -> bool:
+        """Whether the page that an event comes from may be about to bring the vendor's id, which is not known yet."""
+        if self._hub is None or self._name is None or self._name in found.vendor_ids or "page" not in event.context:
+            return False
+        consent = delivery.detail.consent
+        if consent is not None and consent.decision != "allow":
+            return False
+        known = self._hub.known(delivery.source, event.anonymous_id, event.user_id)
+        return now_ms >= known.unknown_ms(self._names()) + UNKNOWN_MS
+
+    def brings(self, event: Event) -> bool:
+        """Whether an event says what the vendor's id of its visitor is, or that there is none."""
+        said: list[Any] = [event.context.get("ids")]
+        if event.type == "identify":
+            if isinstance(event.properties.get("sync"), dict):
+                return True
+            said.append(event.traits)
+        return any(name in one for one in said if isinstance(one, dict) for name in self._names())
 
     def _ambiguous(self, source: str) -> bool:
         """Whether an id that names no caller may belong to one of several."""

@@ -98,18 +98,14 @@ class Lane:
         self.tasks: list[asyncio.Task[None]] = []
         self._passing = Passing(state, integration.key, self._window, tail.log, recorder)
         recorder.register(state.id, self._window.moved, self.poke)
-        for delivery in state.open:
+        for delivery in (*state.open, *held):
             item = Item(delivery, None, delivery.detail.name)
             if self._is_poison(item):
                 self.finish(item)
+            elif delivery.state == "held":
+                self._holding.add(delivery, _event(delivery), None)
             else:
                 self._open.add(item)
-        for delivery in held:
-            item = Item(delivery, None, delivery.detail.name)
-            if self._is_poison(item):
-                self.finish(item)
-            else:
-                self._holding.add(delivery, _event(delivery), None)
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -139,17 +135,11 @@ class Lane:
 
     def replay(self, item: Item) -> None:
         """Take a delivery of a replay: it waits its turn in its visitor's slot."""
-        event = item.event = _event(item.delivery)  # where it can't be read, that is said when it is attempted
-        if event is not None:
-            item.delivery.message_id = event.message_id
-            home_urls = self._home_urls.get(item.delivery.source, NO_URLS)
-            item.name = item.delivery.detail.name = item.name or canonical_name(event, home_urls)
-            unwanted = self.attempts.unwanted(event, item.name)
-            if unwanted is not None:
-                self.attempts.filtered(item, unwanted)
-                self.finish(item)
-                return
-        self.enqueue(item)
+        event = _event(item.delivery)
+        if event is None:
+            self.enqueue(item)  # that it can't be read is said when it is attempted
+        else:
+            self._queue(item, event)
 
     def erase(self, keys: Collection[Key]) -> None:
         """End those of these deliveries that wait for anything: their visitor was erased."""
@@ -246,16 +236,22 @@ class Lane:
             self.finish(item)
             return
         if len(self._holding):
-            self._answered(event, row.source, row.received_ms, row.visitor)
+            self._release(event, row.source, row.received_ms, row.visitor)
+        self._queue(item, event)
+
+    def _queue(self, item: Item, event: Event) -> None:
+        """Let it wait for its turn, unless this integration does not take such events."""
+        delivery = item.delivery
         delivery.message_id = event.message_id
         item.event = event
-        item.name = delivery.detail.name = canonical_name(event, self._home_urls.get(row.source, NO_URLS))
+        item.name = item.name or canonical_name(event, self._home_urls.get(delivery.source, NO_URLS))
+        delivery.detail.name = item.name
         unwanted = self.attempts.unwanted(event, item.name)
-        if unwanted is not None:
+        if unwanted is None:
+            self.enqueue(item)
+        else:
             self.attempts.filtered(item, unwanted)
             self.finish(item)
-            return
-        self.enqueue(item)
 
     def _is_poison(self, item: Item) -> bool:
         """Settles an event that killed the process again and again."""
@@ -266,11 +262,15 @@ class Lane:
         self.attempts.dead(item, Reason("poison", None, message))
         return True
 
-    def _answered(self, event: Event, source: str, received_ms: int, visitor: int) -> None:
-        """An event with an answer on consent decides what its visitor has waiting, which goes before the event."""
-        consent = event.context.get("consent")
+    def _release(self, event: Event, source: str, received_ms: int, visitor: int) -> None:
+        """What an event's visitor has waiting for what it brings, an answer on consent or the vendor's id, goes before
+        the event."""
+        consent, answer = event.context.get("consent"), None
         if isinstance(consent, dict) and is_answer(consent) and self.attempts.permission.settles(consent):
-            for item in self._holding.take_of(source, event, GivenAnswer(consent, moment(event, received_ms))):
+            answer = GivenAnswer(consent, moment(event, received_ms))
+        id = self.attempts.identifier.brings(event)
+        if answer is not None or id:
+            for item in self._holding.take_of(source, event, answer, id):
                 self.enqueue(item, visitor)
 
     def enqueue(self, item: Item, visitor: int | None = None) -> None:

@@ -40,16 +40,8 @@ class Emulator(ABC):
         self.sleep = sleep
         self.ledger = Ledger(self.counts)
         self.faults = Faults({**COMMON_KINDS, **self.fault_kinds}, self.fault_matches, seed)
-        self.configure(self.settings_type())
-
-    @abstractmethod
-    def configure(self, settings: Any) -> None:
-        """Takes new settings, an instance of `settings_type`."""
-
-    @property
-    @abstractmethod
-    def settings(self) -> msgspec.Struct:
-        """The settings in force."""
+        self.settings: Any = self.settings_type()
+        """Those in force, an instance of `settings_type`."""
 
     @abstractmethod
     async def answer(self, request: Request) -> Answer:

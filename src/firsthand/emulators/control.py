@@ -77,11 +77,11 @@ async def _settings(emulator: Emulator, request: Request) -> Reply:
     kind = emulator.settings_type
     if request.method == "PUT":
         try:
-            emulator.configure(msgspec.convert(await _json(request), kind))
+            emulator.settings = msgspec.convert(await _json(request), kind)
         except msgspec.ValidationError as error:
             raise ControlError(f"{error}; accepted: {_accepted(kind)}") from None
     elif request.method == "DELETE":
-        emulator.configure(kind())
+        emulator.settings = kind()
     return _ok(emulator.settings)
 
 

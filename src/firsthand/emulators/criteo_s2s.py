@@ -100,6 +100,7 @@ class CriteoS2S(Emulator):
 
     key: ClassVar[str] = "criteo-s2s"
     settings_type: ClassVar[type[msgspec.Struct]] = Settings
+    settings: Settings
     fault_kinds: ClassVar[Mapping[str, FaultKind]] = {**ANSWER_KINDS, **HOP_KINDS, **ENTRY_KINDS}
     counts: ClassVar[tuple[str, ...]] = ("faults", "syncs", *FLAGS)
     fault_matches: ClassVar[frozenset[str]] = frozenset({"event"})
@@ -112,13 +113,6 @@ class CriteoS2S(Emulator):
             "/sync": self._sync,
             **{f"/{region}/m/event": partial(self._regional, region) for region in REGIONS},
         }
-
-    def configure(self, settings: Settings) -> None:
-        self._settings = settings
-
-    @property
-    def settings(self) -> Settings:
-        return self._settings
 
     def forget(self) -> None:
         super().forget()
@@ -133,8 +127,8 @@ class CriteoS2S(Emulator):
 
     async def _entry(self, request: Request) -> Answer:
         asked = request.header(REGION_HEADER)
-        region = asked if asked in REGIONS else self._settings.region
-        if not self._settings.redirect:
+        region = asked if asked in REGIONS else self.settings.region
+        if not self.settings.redirect:
             return await self._receive(request, "entry", region)
         if self.faults:
             if closing := self.faults.draw(CLOSING):
@@ -156,7 +150,7 @@ class CriteoS2S(Emulator):
         body, size = await request.read()
         now = self.clock()
         call = _call(request, body, size)
-        found = judge(call, self._settings, now)
+        found = judge(call, self.settings, now)
         fault = self.faults.draw(_FINAL_KINDS, lambda match: _has_event(found, match)) if self.faults else None
         if fault is not None and fault.kind in HOP_KINDS:
             return self._redirect_badly(request, fault, region)
@@ -211,7 +205,7 @@ class CriteoS2S(Emulator):
         if self.faults and (closing := self.faults.draw(CLOSING)):
             return spoil(closing, ACCEPTED)
         now = self.clock()
-        reply, found = sync(request, self._settings)
+        reply, found = sync(request, self.settings)
         fault = self.faults.draw(COMMON_KINDS, lambda match: match.get("event") == "sync") if self.faults else None
         answer = reply if fault is None else spoil(fault, reply)
         self.ledger.add(
@@ -251,7 +245,7 @@ class CriteoS2S(Emulator):
         return repeated
 
     def _matches(self, call: Call, match: Mapping[str, str]) -> bool:
-        return _has_event(judge(call, self._settings, self.clock()), match)
+        return _has_event(judge(call, self.settings, self.clock()), match)
 
     def _redirect(self, request: Request, location: str | None, status: int = 307) -> Reply:
         self.ledger.counts["redirects"] += 1
@@ -271,10 +265,10 @@ class CriteoS2S(Emulator):
     def _location(self, request: Request, region: str, scheme: str | None = None) -> str:
         """The regional address. Criteo's guide shows `version` alone in it, so what else there was is lost."""
         query = request.query
-        if self._settings.location_query == "version_only":
+        if self.settings.location_query == "version_only":
             query = "&".join(part for part in query.split("&") if part.startswith("version="))
         location = f"/{self.key}/{region}/m/event{'?' if query else ''}{query}"
-        if self._settings.location == "relative" and scheme is None:
+        if self.settings.location == "relative" and scheme is None:
             return location
         return f"{scheme or request.scheme}://{request.host}{location}"
 

@@ -50,19 +50,13 @@ class Raptor(Emulator):
 
     key: ClassVar[str] = "raptor"
     settings_type: ClassVar[type[msgspec.Struct]] = Settings
+    settings: Settings
     counts: ClassVar[tuple[str, ...]] = ("faults", "duplicate")
     fault_matches: ClassVar[frozenset[str]] = frozenset({"event", "product"})
 
     def __init__(self, clock: Clock, seed: int, sleep: Sleep) -> None:
         super().__init__(clock, seed, sleep)
         self._lines: dict[tuple[str, ...], None] = {}
-
-    def configure(self, settings: Settings) -> None:
-        self._settings = settings
-
-    @property
-    def settings(self) -> Settings:
-        return self._settings
 
     def forget(self) -> None:
         super().forget()
@@ -77,7 +71,7 @@ class Raptor(Emulator):
             return spoil(closing, BEACON)
         await request.read()
         endpoint = cast(Literal["rsa", "stream"], route[2])
-        found = judge(request.method, request.query, endpoint == "stream", self._settings)
+        found = judge(request.method, request.query, endpoint == "stream", self.settings)
         fault = self.faults.draw(_ANSWER_KINDS, lambda match: _matches(found, match)) if self.faults else None
         answer = BEACON if fault is None else spoil(fault, BEACON)
         self._record(request, found, route[1], endpoint, fault, answer)

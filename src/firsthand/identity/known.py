@@ -155,6 +155,11 @@ class Known:
                 return True
         return False
 
+    def unknown_ms(self, names: Iterable[str]) -> int:
+        """When the vendor of these ids was last asked for one in this browser and knew none; 0: never."""
+        ids = (profile.ids.get(name) for profile in self._circle(0) for name in names)
+        return max((known.unknown_ms for known in ids if known is not None), default=0)
+
     def opt_out_ms(self, names: Iterable[str]) -> int | None:
         """When the visitor told the vendor of these ids to know them no more, in this browser, if that still stands:
         an id that was obtained since says otherwise."""

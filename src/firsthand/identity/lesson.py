@@ -200,12 +200,12 @@ def _teach_ids(
             news = True
         if (seen := known.seen(value)) is not None:
             clocks.values.append(seen)
-    if sync.get("status") == "OptOut":
-        caller = str(sync.get("caller") or "")
+    if sync and not synced:
+        caller, opted_out = str(sync.get("caller") or ""), sync.get("status") == "OptOut"
         for id_name in names.of_vendor.get(str(sync.get("vendor")), ()):
             for name in (f"{id_name}@{caller}", id_name) if caller else (id_name,):
                 known = profile.vendor_id(name)
-                if known is not None and known.opt_out(at_ms):
+                if known is not None and (known.opt_out(at_ms) if opted_out else known.unknown(at_ms)):
                     news = True
     return news
 

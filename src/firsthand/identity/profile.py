@@ -63,6 +63,8 @@ class VendorId(msgspec.Struct, array_like=True):
 
     values: dict[str, Seen] = {}
     opted_out_ms: int = 0
+    unknown_ms: int = 0
+    """When the vendor was last asked and knew none."""
 
     def learn(self, value: str, at_ms: int, synced: bool, consent: dict[str, Any] | None) -> bool:
         """Whether that is news."""
@@ -91,6 +93,12 @@ class VendorId(msgspec.Struct, array_like=True):
         self.opted_out_ms = at_ms
         self._keep()
         return True
+
+    def unknown(self, at_ms: int) -> bool:
+        """The vendor was asked and knew none. Whether that is news."""
+        news = at_ms > self.unknown_ms
+        self.unknown_ms = max(at_ms, self.unknown_ms)
+        return news
 
     def _keep(self) -> None:
         for value, seen in list(self.values.items()):

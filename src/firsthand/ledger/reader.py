@@ -8,14 +8,11 @@ import msgspec
 
 from firsthand.eventlog.base import Position
 from firsthand.eventlog.files import open_reader
-from firsthand.ledger.records import Counted, Delivery, Detail, Exchange, Range
+from firsthand.ledger.records import Counted, Delivery, Exchange, Range
+from firsthand.ledger.rows import DELIVERY, read_delivery
 
-_detail = msgspec.json.Decoder(Detail)
 _exchange = msgspec.msgpack.Decoder(Exchange)
-_COLUMNS = (
-    "lane, shard, position, generation, latest, source, state, certainty, code, visitor, received_ms, updated_ms,"
-    " next_ms, message_id, detail, event"
-)
+_COLUMNS = f"lane, latest, updated_ms, {DELIVERY}"
 
 
 class Lane(NamedTuple):
@@ -186,27 +183,8 @@ class LedgerReader:
         return None if value is None else str(value)
 
 
-def _stored(
-    lane: int, shard: int, position: Position, generation: int, latest: int, source: str, state: Any,
-    certainty: str | None, code: str | None, visitor: int, received_ms: int, updated_ms: int, next_ms: int | None,
-    message_id: str | None, detail: bytes, event: bytes | None,
-) -> Stored:  # fmt: skip
-    delivery = Delivery(
-        shard=shard,
-        position=position,
-        generation=generation,
-        source=source,
-        visitor=visitor,
-        received_ms=received_ms,
-        state=state,
-        certainty=certainty,
-        next_ms=next_ms,
-        message_id=message_id,
-        event=event,
-        detail=_detail.decode(detail),
-        previous=(state, certainty, code),
-    )
-    return Stored(lane, delivery, bool(latest), updated_ms)
+def _stored(lane: int, latest: int, updated_ms: int, *row: Any) -> Stored:
+    return Stored(lane, read_delivery(*row), bool(latest), updated_ms)
 
 
 def total(counted: Sequence[Counted], state: str) -> int:

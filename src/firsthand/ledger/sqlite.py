@@ -18,7 +18,8 @@ from firsthand.eventlog.files import open_reader, transaction
 from firsthand.eventlog.wiping import wipe
 from firsthand.ledger.base import LedgerUnavailable
 from firsthand.ledger.consent_log import ConsentLog, pack
-from firsthand.ledger.records import OPEN, Delivery, Detail, LaneBatch, LaneState, Range
+from firsthand.ledger.records import OPEN, Delivery, LaneBatch, LaneState, Range
+from firsthand.ledger.rows import DELIVERY, read_delivery
 from firsthand.ledger.scrub import Key as RowKey
 from firsthand.ledger.scrub import scrub
 
@@ -67,16 +68,11 @@ CREATE TABLE IF NOT EXISTS pruned (
 CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 """
 PRUNE_CHUNK = 1_000
-OPEN_COLUMNS = (
-    "shard, position, generation, source, visitor, received_ms, state, certainty, code, next_ms, message_id, event,"
-    " detail"
-)
 Key = tuple[int, int, str, str, str, str]
 """Lane, shard, source, state, certainty, code: what is counted. Absent ones are the empty string."""
 
 _json = msgspec.json.Encoder()
 _packed = msgspec.msgpack.Encoder()
-_detail = msgspec.json.Decoder(Detail)
 
 
 class SqliteLedger:
@@ -155,24 +151,24 @@ class SqliteLedger:
             )
 
     def _open_deliveries(self, lane: int) -> list[Delivery]:
-        sql = f"SELECT {OPEN_COLUMNS} FROM deliveries WHERE lane = ? AND state = 'retrying' ORDER BY next_ms"  # noqa: S608
-        return [_open(*row) for row in self._db.execute(sql, (lane,))]
+        sql = f"SELECT {DELIVERY} FROM deliveries WHERE lane = ? AND state = 'retrying' ORDER BY next_ms"  # noqa: S608
+        return [read_delivery(*row) for row in self._db.execute(sql, (lane,))]
 
     def held(self, lane: int) -> Iterator[Delivery]:
         """The deliveries that wait for consent, one by one: there may be many, and they hold their events."""
-        sql = f"SELECT {OPEN_COLUMNS} FROM deliveries WHERE lane = ? AND state = 'held' ORDER BY next_ms"  # noqa: S608
-        return (_open(*row) for row in self._reads.execute(sql, (lane,)))
+        sql = f"SELECT {DELIVERY} FROM deliveries WHERE lane = ? AND state = 'held' ORDER BY next_ms"  # noqa: S608
+        return (read_delivery(*row) for row in self._reads.execute(sql, (lane,)))
 
     def restore(self, lane: int, shard: int, position: Position, generation: int) -> Delivery | None:
         """A held delivery with its event, as it was committed; None where it is not held any more. Waits for no
         commit that is under way."""
         sql = (
-            f"SELECT {OPEN_COLUMNS} FROM deliveries WHERE lane = ? AND shard = ? AND position = ? AND generation = ?"  # noqa: S608
+            f"SELECT {DELIVERY} FROM deliveries WHERE lane = ? AND shard = ? AND position = ? AND generation = ?"  # noqa: S608
             " AND state = 'held'"
         )
         # All rows, of which there is one at most: a statement left half read would keep the journal from being reused.
         rows: list[Any] = self._reads.execute(sql, (lane, shard, position, generation)).fetchall()
-        return next((_open(*row) for row in rows), None)
+        return next((read_delivery(*row) for row in rows), None)
 
     def _counted(self, lane: int) -> dict[tuple[int, str], int]:
         """Per shard and source, the log's count up to the lane's cursor: where it began plus what it settled."""
@@ -375,25 +371,3 @@ class SqliteLedger:
 
 def _key(lane: int, delivery: Delivery, state: tuple[str, str | None, str | None]) -> Key:
     return (lane, delivery.shard, delivery.source, state[0], state[1] or "", state[2] or "")
-
-
-def _open(
-    shard: int, position: Position, generation: int, source: str, visitor: int, received_ms: int, state: Any,
-    certainty: str | None, code: str | None, next_ms: int | None, message_id: str | None, event: bytes | None,
-    detail: bytes,
-) -> Delivery:  # fmt: skip
-    return Delivery(
-        shard=shard,
-        position=position,
-        generation=generation,
-        source=source,
-        visitor=visitor,
-        received_ms=received_ms,
-        state=state,
-        certainty=certainty,
-        next_ms=next_ms,
-        message_id=message_id,
-        event=event,
-        detail=_detail.decode(detail),
-        previous=(state, certainty, code),
-    )

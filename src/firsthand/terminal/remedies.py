@@ -1,6 +1,8 @@
 """What to do about each reason, in one line. `docs/reasons.md` says the same at length; a test compares them."""
 
 REMEDIES: dict[str, str] = {
+    # held: it waits
+    "waiting_for_id": "Nothing: it is sent without one when delivery.wait_for_id is over.",
     # filtered: we decided not to send
     "not_mapped": "Nothing, if the vendor has no use for it; else send it under a name from the vendor's event table.",
     "disabled_event": "Nothing, if it is meant so; else enable it under mapping.events, apply, then replay.",

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.text import Text
 
 from firsthand.event import parse_time
+from firsthand.reasons import HELD
 from firsthand.terminal.attempts import attempt_lines, payloads
 from firsthand.terminal.console import clean, cut, labelled, page_width, stdout
 from firsthand.terminal.payload import shown
@@ -145,8 +146,9 @@ def _integration(
     yield _state(latest, trace, width)
     yield from _why(latest, trace, width, where)
     if latest["state"] == "held" and (until := latest.get("next_attempt_at")):
+        what = "id at the vendor" if (latest.get("reason") or {}).get("code") in HELD else "answer"
         yield labelled(
-            "waits", f"for the visitor's answer, until {clock_time(until)}, {within(until, now_ms)}", width, INDENT
+            "waits", f"for the visitor's {what}, until {clock_time(until)}, {within(until, now_ms)}", width, INDENT
         )
     if latest.get("warnings"):
         yield labelled("warnings", clean(latest["warnings"]), width, INDENT)
