@@ -28,7 +28,10 @@ SITUATIONS = {
     "no consent tool": ["no_cmp_tcf", "no_cmp_categories", "no_cmp_not_asked"],
     "id obtained under consent": ["id_under_consent_without_string"],
     "granted, no id": ["granted_without_gum_id"],
-    "opt-out of sale": ["gpc", "gpc_anonymous", "gpc_not_asked", "us_opt_out", "us_opt_out_anonymous", "us_no_opt_out"],
+    "opt-out of sale": [
+        "gpc", "gpc_anonymous", "gpc_not_asked", "us_opt_out", "us_opt_out_anonymous", "us_no_opt_out",
+        "gpp_opt_out", "gpp_opt_out_anonymous", "gpp_no_opt_out", "gpp_elsewhere",
+    ],
     "withheld by the shop": ["withheld_by_the_shop"],
 }  # fmt: skip
 

@@ -16,6 +16,7 @@ from firsthand.collect.hosts import site_of
 from firsthand.collect.request import HeaderList, Headers
 from firsthand.config import Integration, Source
 from firsthand.consent import cmp
+from firsthand.consent.gpp import with_gpp
 from firsthand.consent.storage import STORING, may_store
 from firsthand.consent.tcf import gdpr_applies
 from firsthand.event import Event
@@ -221,6 +222,7 @@ def _refuses(consent: Any) -> bool:
     """Whether an answer that does not allow cookies is one at all; one that is not known yet removes none."""
     if not isinstance(consent, dict):
         return False
+    consent = with_gpp(consent)
     tcf = consent.get("tcf")
     if isinstance(tcf, dict) and gdpr_applies(tcf) is not False and tcf.get("tcString"):
         return True

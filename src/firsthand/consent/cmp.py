@@ -12,6 +12,7 @@ from urllib.parse import unquote_plus
 
 from firsthand.config import Cmp
 from firsthand.consent.codes import MAX_LENGTH, Codes, fields, pairs, read
+from firsthand.consent.gpp import MAX_LENGTH as LONGEST_GPP_STRING
 from firsthand.consent.tcf import MAX_LENGTH as LONGEST_TC_STRING
 
 CATEGORIES = ("essential", "functional", "analytics", "marketing", "personalization")
@@ -67,7 +68,7 @@ TOOLS: Mapping[str, tuple[str, Vocabulary]] = {
     "osano": ("osano_consentmanager", OSANO),
 }
 """By the name under `context.cmp`: the tool's cookie and its usual codes."""
-COOKIES = (*(cookie for cookie, _ in TOOLS.values()), "euconsent-v2", "usprivacy")
+COOKIES = (*(cookie for cookie, _ in TOOLS.values()), "euconsent-v2", "usprivacy", "OTGPPConsent")
 """All that are read, besides that of `Cmp.cookie`."""
 ANY: Vocabulary = {
     category: tuple(
@@ -103,6 +104,9 @@ def complete(context: dict[str, Any], cookies: Mapping[str, str], gpc: bool, rul
     us_privacy = cookies.get("usprivacy")
     if not isinstance(consent.get("usPrivacy"), str) and us_privacy and len(us_privacy) <= 16:
         consent["usPrivacy"] = us_privacy
+    gpp = cookies.get("OTGPPConsent")
+    if not isinstance(consent.get("gpp"), str) and gpp and len(gpp) <= LONGEST_GPP_STRING:
+        consent["gpp"] = gpp
     if gpc or opted_out:
         consent["gpc"] = True
     if consent or "consent" in context:

@@ -2,7 +2,8 @@
 
 An event carries the visitor's answer in `context.consent`, each part optional:
 
-    {"tcf": {"gdprApplies": true, "tcString": "…"}, "categories": {"marketing": true}, "gpc": true, "usPrivacy": "1YNN"}
+    {"tcf": {"gdprApplies": true, "tcString": "…"}, "categories": {"marketing": true}, "gpc": true, "usPrivacy": "1YNN",
+     "gpp": "DBABBg~…", "gppSid": [8]}
 
 Segment's own `categoryPreferences` is read as `categories`. A part of the wrong type counts as absent.
 """
@@ -15,6 +16,7 @@ import msgspec
 
 from ..event import Event, format_time
 from .decision import Decision, Policy
+from .gpp import with_gpp
 from .tcf import decode, gdpr_applies
 
 # The US Privacy strings (IAB CCPA Compliance Framework, version 1: version, notice given, opted out of sale, covered
@@ -38,7 +40,7 @@ def decide(event: Event, policy: Policy) -> Decision:
 
     A refusal that the event carries is honoured under every basis, also `none`: a TC string that does not grant
     what the policy asks for and, where the vendor is an advertising vendor, Global Privacy Control, an opt-out of
-    sale (US Privacy) and `marketing: false`. Without one, the policy's basis decides; `hold` means that the answer
+    sale (US Privacy, GPP) and `marketing: false`. Without one, the policy's basis decides; `hold` means that the answer
     is not known yet.
     """
     return decide_consent(event.get("context", "consent"), policy)
@@ -46,8 +48,7 @@ def decide(event: Event, policy: Policy) -> Decision:
 
 def decide_consent(consent: Any, policy: Policy) -> Decision:
     """The same by a `context.consent`, whosesoever."""
-    if not isinstance(consent, dict):
-        consent = {}
+    consent = with_gpp(consent) if isinstance(consent, dict) else {}
     by_tcf = _by_tcf(consent.get("tcf"), policy)
     if by_tcf.decision in ("refuse", "anonymise"):
         return by_tcf
@@ -57,6 +58,8 @@ def decide_consent(consent: Any, policy: Policy) -> Decision:
         us_privacy = consent.get("usPrivacy")
         if isinstance(us_privacy, str) and us_privacy and us_privacy not in _NOT_OPTED_OUT:
             return _refused(policy, "us_privacy", "the US Privacy string does not allow sale")
+        if opted_out := consent.get("optedOut"):
+            return _refused(policy, "gpp", opted_out)
         if _categories(consent).get(ADVERTISING) is False:
             return _refused(policy, "categories", f"{ADVERTISING} refused")
     if policy.basis == "tcf":
@@ -98,12 +101,17 @@ def is_answer(consent: Any) -> bool:
     """
     if not isinstance(consent, dict):
         return False
+    consent = with_gpp(consent)
     tcf = consent.get("tcf")
     if isinstance(tcf, dict):
         string = tcf.get("tcString")
         if gdpr_applies(tcf) is False or (isinstance(string, str) and _readable(string)):
             return True
-    if consent.get("gpc") is True or (isinstance(consent.get("usPrivacy"), str) and consent["usPrivacy"]):
+    if (
+        consent.get("gpc") is True
+        or consent.get("optedOut")
+        or (isinstance(consent.get("usPrivacy"), str) and consent["usPrivacy"])
+    ):
         return True
     return any(isinstance(granted, bool) for name, granted in _categories(consent).items() if name != "essential")
 
@@ -162,7 +170,7 @@ def _categories(consent: Mapping[str, Any]) -> dict[str, Any]:
     return {}
 
 
-def _by_categories(consent: dict[str, Any], policy: Policy) -> Decision:
+def _by_categories(consent: Mapping[str, Any], policy: Policy) -> Decision:
     """The CMP's own categories: all that the policy names must be true; one that is false refuses."""
     categories = _categories(consent)
     refused = [name for name in policy.categories if categories.get(name) is False]

@@ -1,15 +1,17 @@
 """Whether something may be stored in the visitor's browser: a cookie that recognises them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from firsthand.config import Cookies
+from firsthand.consent.gpp import with_gpp
 from firsthand.consent.tcf import decode, gdpr_applies
 
 STORING = ("marketing", "analytics", "personalization", "functional")
 """Any of these categories lets the visitor be recognised; `essential` does not."""
 
 
-def may_store(consent: dict[str, Any], rule: Cookies) -> bool:
+def may_store(consent: Mapping[str, Any], rule: Cookies) -> bool:
     """Whether a first-party cookie may be set, by an event's `context.consent`.
 
     With `requires: none` always. Else where GDPR is known not to apply, or the TC string grants purpose 1 ("store
@@ -20,6 +22,7 @@ def may_store(consent: dict[str, Any], rule: Cookies) -> bool:
         return True
     if not isinstance(consent, dict):
         return False
+    consent = with_gpp(consent)
     tcf = consent.get("tcf")
     if isinstance(tcf, dict):
         applies, string = gdpr_applies(tcf), tcf.get("tcString")

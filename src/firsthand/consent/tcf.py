@@ -4,13 +4,13 @@ Written from the IAB Tech Lab's "Consent string and vendor list formats", v2 (TC
 core segment is read: the others (vendors disclosed, the publisher's own purposes) say nothing of a vendor's consent.
 """
 
-import base64
-import re
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any
 
 import msgspec
+
+from .bits import Bits
 
 MAX_LENGTH = 10_000
 """Characters of the longest string read. Real ones have some hundred, two or three thousand with many restrictions."""
@@ -19,7 +19,6 @@ MAX_VENDOR_ID = 4095
 """Vendors above it are never granted: the Global Vendor List, begun in 2018, is far from it, and without a bound
 a short hostile string ("vendors 1 to 65535", for every purpose) decodes to hundreds of kilobytes."""
 
-_BASE64URL = re.compile("[A-Za-z0-9_-]+")
 _NOT_ALLOWED, _REQUIRE_LEGITIMATE_INTEREST = 0, 2  # the restriction types under which consent does not count
 
 # TCF 1 asked for five purposes, numbered otherwise: 1 storing and accessing information, 2 personalisation (of
@@ -95,51 +94,31 @@ def decode(text: str) -> TCString:
 
 @lru_cache(maxsize=10_000)
 def _decode_core(core: str) -> TCString:
-    bits = _Bits(core)
+    bits = Bits(core)
     version = bits.number(6)
     if version not in (1, 2):
         raise ValueError(f"version {version} is neither 1 nor 2")
     bits.take(36 + 36 + 12 + 12 + 6 + 12 + 12)  # created, updated, CMP, its version, screen, language, list version
     if version == 1:
-        return TCString(1, 1, bits.purposes(), frozenset(), _vendors(bits, 1), 0, {})
+        return TCString(1, 1, _purposes(bits), frozenset(), _vendors(bits, 1), 0, {})
     policy_version = bits.number(6)
     bits.take(1 + 1 + 12)  # service specific, non-standard stacks, special features
-    purposes, purposes_li = bits.purposes(), bits.purposes()
+    purposes, purposes_li = _purposes(bits), _purposes(bits)
     bits.take(1 + 12)  # purpose one treatment, publisher's country
     vendors, vendors_li = _vendors(bits, 2), _vendors(bits, 2)
     return TCString(2, policy_version, purposes, purposes_li, vendors, vendors_li, _consent_barred(bits, purposes))
 
 
-class _Bits:
-    """The bits of a base64url text, read from left to right. Ends before its time: ValueError."""
-
-    def __init__(self, text: str) -> None:
-        if not _BASE64URL.fullmatch(text):
-            raise ValueError("it is not base64url text" if text else "it is empty")
-        # Filled up with "A" (zero bits) instead of "=", as some CMPs write lengths that base64 proper does not have.
-        number = int.from_bytes(base64.urlsafe_b64decode(text + "A" * (-len(text) % 4)))
-        self.bits = f"{number:0{(len(text) + 3) // 4 * 24}b}"[: len(text) * 6]
-        self.at = 0
-
-    def take(self, count: int) -> str:
-        start, self.at = self.at, self.at + count
-        if self.at > len(self.bits):
-            raise ValueError(f"it is cut short: {len(self.bits)} bits, and at least {self.at} are needed")
-        return self.bits[start : self.at]
-
-    def number(self, count: int) -> int:
-        return int(self.take(count), 2)
-
-    def purposes(self) -> frozenset[int]:
-        return _purposes(self.take(24))
+def _purposes(bits: Bits) -> frozenset[int]:
+    return _set_of(bits.take(24))
 
 
 @lru_cache(maxsize=4096)  # few answers are ever given, so the decoded strings share these sets
-def _purposes(bits: str) -> frozenset[int]:
-    return frozenset(purpose for purpose, bit in enumerate(bits, 1) if bit == "1")
+def _set_of(bits: str) -> frozenset[int]:
+    return frozenset(number for number, bit in enumerate(bits, 1) if bit == "1")
 
 
-def _vendors(bits: _Bits, version: int) -> int:
+def _vendors(bits: Bits, version: int) -> int:
     """A vendor section: one bit a vendor, or ranges. In version 1, ranges may list the exceptions instead."""
     last = bits.number(16)
     if not bits.number(1):
@@ -149,7 +128,7 @@ def _vendors(bits: _Bits, version: int) -> int:
     return _span(1, last) & ~listed if all_but else listed
 
 
-def _ranges(bits: _Bits) -> int:
+def _ranges(bits: Bits) -> int:
     vendors = 0
     for _ in range(bits.number(12)):
         is_range, first = bits.number(1), bits.number(16)
@@ -165,7 +144,7 @@ def _span(first: int, last: int) -> int:
     return (1 << last + 1) - (1 << first) if first <= last else 0
 
 
-def _consent_barred(bits: _Bits, purposes: frozenset[int]) -> dict[int, int]:
+def _consent_barred(bits: Bits, purposes: frozenset[int]) -> dict[int, int]:
     """By purpose, the vendors whose consent does not count by the publisher's restrictions.
 
     That is "not allowed", and "require legitimate interest": by the specification a vendor that works on consent

@@ -131,6 +131,8 @@ def _consent(event: Trace) -> str:
         said.append(f"Global Privacy Control {'on' if consent['gpc'] is True else 'off'}")
     if "usPrivacy" in consent:
         said.append(f"US Privacy {consent['usPrivacy']}")
+    if "gpp" in consent:
+        said.append(f"GPP {str(consent['gpp'])[:24]}")
     return clean("; ".join(said)) or "the event says nothing of it"
 
 

@@ -5,6 +5,7 @@ import socket
 from typing import Any
 from urllib.parse import quote
 
+from firsthand.consent.gpp import with_gpp
 from firsthand.consent.tcf import gdpr_applies
 from firsthand.event import Event
 from firsthand.vendors.fields import Fields, invalid
@@ -50,7 +51,7 @@ def tcf(event: Event) -> tuple[bool | None, str]:
 
 def tcf_of(consent: Any) -> tuple[bool | None, str]:
     """The same of a `context.consent`."""
-    found = consent.get("tcf") if isinstance(consent, dict) else None
+    found = with_gpp(consent).get("tcf") if isinstance(consent, dict) else None
     if not isinstance(found, dict):
         return None, ""
     string = found.get("tcString")
