@@ -4,7 +4,7 @@ Nothing here waits but for the vendor's answer. Whatever goes wrong with one eve
 """
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -15,9 +15,10 @@ from firsthand.consent import GivenAnswer
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.identifying import Identifier
+from firsthand.deliver.outcome import CUT_SHORT, Given, conclude, dead, note
 from firsthand.deliver.permission import Permission
 from firsthand.deliver.poison import Care
-from firsthand.deliver.policy import AMBIGUOUS_TRIES, CONFIGURATION, backoff, retry_after, verdicts
+from firsthand.deliver.policy import CONFIGURATION, backoff, retry_after, verdicts
 from firsthand.deliver.redirects import Sender
 from firsthand.deliver.tail import UNREADABLE
 from firsthand.event import Event, decoder, parse_time
@@ -30,8 +31,6 @@ from firsthand.vendors.base import Answer, AnyVendor, Identity, Input, Request, 
 
 log = structlog.get_logger()
 
-CERTAINTIES = ("unverifiable", "accepted_with_warnings", "accepted")
-"""The least sure first. An event of several requests is as sure as the least sure of them."""
 RESTING = frozenset({429, 503})
 """Statuses whose `Retry-After` (429: even without one) rests the whole lane, not only the one delivery."""
 
@@ -101,6 +100,8 @@ class Attempts:
         self.permission = Permission(integration, vendor, hub)
         self.identifier = Identifier(vendor, setup.settings, callers, self.permission.policy, hub)
         self._names = (integration.key, vendor.key, vendor.name)
+        self.between: Callable[[list[Item]], Awaitable[bool]] | None = None
+        """Awaited between two requests of an attempt, with what has had an answer; False: what is left waits."""
 
     async def close(self) -> None:
         """Close the connections to the vendor."""
@@ -261,7 +262,7 @@ class Attempts:
 
     async def _send(self, items: list[Item], requests: list[Request], now_ms: int) -> float:
         """Send what the vendor has not taken yet; then each item's verdicts make its state."""
-        given: list[list[tuple[int, Verdict]]] = [[] for _ in items]
+        given: list[Given] = [[] for _ in items]
         ordinals = [0] * len(items)
         rest, wait = 0.0, 0.0
         limits: dict[int, int | None] = {}
@@ -270,7 +271,8 @@ class Attempts:
             if not detail.tries:
                 detail.revision, detail.vendor_version = self._revision, self.vendor.version
                 detail.body_sha256 = hashlib.sha256(b"".join([r.body or b"" for r in requests])).hexdigest()
-            detail.tries += 1
+            detail.tries += not detail.unfinished
+        under_way, going = False, True
         for request in requests:
             parts = [(i, ordinals[i]) for i in request.items]
             for i, ordinal in parts:
@@ -279,12 +281,20 @@ class Attempts:
                 continue
             if any([verdict.kind == "retry" for i, _ in parts for _, verdict in given[i]]):
                 continue  # the vendor is in trouble: what is left of this event waits with the rest
+            if under_way and going:
+                going = await self._go_on(items)
+            if not going:
+                for i, ordinal in parts:
+                    given[i].append((ordinal, CUT_SHORT))
+                continue
+            under_way = True
             result, exchanges = await self._sender.send(request, parts[0][1])
             for i in request.items:  # before anything can go wrong with reading the answer
                 items[i].delivery.exchanges = [*items[i].delivery.exchanges, *exchanges]
             judged = verdicts(self.vendor, self._setup, request, result)
             for (i, ordinal), verdict in zip(parts, judged, strict=True):
                 given[i].append((ordinal, verdict))
+                note(items[i].delivery.detail, ordinal, verdict)
             if isinstance(result, Failure) and result.sent:
                 for i in request.items:
                     limits[i] = request.max_uncertain
@@ -296,8 +306,19 @@ class Attempts:
                 if exchanges[-1].status in RESTING:
                     rest = max(rest, asked or backoff(items[0].delivery.detail.tries, self._clock.jitter()))
         for i, item in enumerate(items):
-            self._conclude(item, given[i], max(wait, rest), limits.get(i))
+            budget, longest = self._integration.delivery, max(wait, rest)
+            conclude(item.delivery, given[i], longest, limits.get(i), budget, self._clock)
         return rest
+
+    async def _go_on(self, items: list[Item]) -> bool:
+        """Between two requests: have written down how far each event is. Says whether to go on."""
+        if self.between is None:
+            return True
+        answered = [item for item in items if item.delivery.exchanges]
+        for item in answered:
+            item.delivery.state, item.delivery.next_ms = "retrying", self._clock.now_ms()
+            item.delivery.detail.unfinished = True
+        return await self.between(answered)
 
     def _tell_breaker(self, judged: list[Verdict]) -> None:
         """A vendor that says no to an event is alive; one that answers nothing sensible, or nobody, is not."""
@@ -313,52 +334,6 @@ class Attempts:
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 
-    def _conclude(self, item: Item, given: list[tuple[int, Verdict]], wait: float, limit: int | None) -> None:
-        """The verdicts on an event's requests → its state."""
-        detail = item.delivery.detail
-        detail.accepted = sorted({*detail.accepted, *(n for n, v in given if v.kind == "accepted")})
-        by_kind: dict[str, list[Verdict]] = {}
-        for _, verdict in given:
-            by_kind.setdefault(verdict.kind, []).append(verdict)
-            if verdict.kind == "accepted":
-                detail.certainty = min(detail.certainty, verdict.certainty or "accepted", key=CERTAINTIES.index)
-                detail.warnings = verdict.message or detail.warnings
-        if "ambiguous" in by_kind:
-            detail.ambiguous += 1
-        if "retry" in by_kind:
-            self._retry(item, by_kind["retry"][0], wait, limit)
-        elif "ambiguous" in by_kind and detail.ambiguous < AMBIGUOUS_TRIES:
-            self._retry(item, by_kind["ambiguous"][0], wait, limit)
-        elif "ambiguous" in by_kind:
-            self.dead(item, Reason("vendor_ambiguous", None, by_kind["ambiguous"][0].message))
-        elif "rejected" in by_kind:
-            verdict = by_kind["rejected"][0]
-            message = verdict.message
-            if detail.accepted:
-                message = f"{len(detail.accepted)} of the event's requests were accepted; one was not: {message}"
-            self.dead(item, Reason(verdict.code, None, message))
-        elif not detail.accepted:
-            self.dead(item, Reason("mapping_error", None, "the vendor module made no request for this event"))
-        else:
-            delivery = item.delivery
-            delivery.state, delivery.next_ms, delivery.certainty = "delivered", None, detail.certainty
-
-    def _retry(self, item: Item, verdict: Verdict, wait: float, limit: int | None) -> None:
-        delivery, detail, budget = item.delivery, item.delivery.detail, self._integration.delivery
-        now_ms = self._clock.now_ms()
-        spent = ""
-        if detail.tries >= budget.max_attempts:
-            spent = f"{detail.tries} attempts were made"
-        elif (now_ms - delivery.received_ms) / 1000 > budget.max_age:
-            spent = f"retries end {budget.max_age / 3600:g} h after an event was received"
-        elif limit is not None and detail.uncertain >= limit:
-            spent = f"the vendor may have received it {detail.uncertain} times, and would count each"
-        if spent:
-            self.dead(item, Reason("attempts_exhausted", None, f"{spent}; last: {verdict.message}"))
-            return
-        pause = max(backoff(detail.tries, self._clock.jitter()), wait)
-        delivery.state, delivery.next_ms = "retrying", now_ms + round(pause * 1000)
-
     def filtered(self, item: Item, reason: Reason) -> None:
         """We decided not to send it."""
         item.delivery.state, item.delivery.next_ms, item.delivery.detail.reason = "filtered", None, reason
@@ -369,7 +344,15 @@ class Attempts:
 
     def dead(self, item: Item, reason: Reason) -> None:
         """It could not be sent."""
-        item.delivery.state, item.delivery.next_ms, item.delivery.detail.reason = "dead", None, reason
+        dead(item.delivery, reason)
+
+
+def event_of(delivery: Delivery) -> Event | None:
+    """None where it can't be read."""
+    try:
+        return decoder.decode(delivery.event or b"")
+    except UNREADABLE:
+        return None
 
 
 def _as_answered(event: Event, answer: GivenAnswer | None) -> Event:

@@ -16,18 +16,18 @@ import structlog
 
 from firsthand.config import Integration
 from firsthand.consent import GivenAnswer, is_answer
-from firsthand.deliver.attempt import Attempts, Item, Key
+from firsthand.deliver.attempt import Attempts, Item, Key, event_of
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.holding import Holding, Restore
 from firsthand.deliver.openset import OpenSet
 from firsthand.deliver.passing import Passing
-from firsthand.deliver.poison import Suspect
+from firsthand.deliver.poison import Suspect, set_aside
 from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.slots import Slot, Slots
 from firsthand.deliver.tail import UNREADABLE, Entry, Tail
 from firsthand.deliver.window import Window
-from firsthand.event import Event, canonical_name, decoder
+from firsthand.event import Event, canonical_name
 from firsthand.eventlog.base import Gap
 from firsthand.identity.lesson import moment
 from firsthand.ledger.records import OPEN, Delivery, LaneState
@@ -98,12 +98,13 @@ class Lane:
         self.tasks: list[asyncio.Task[None]] = []
         self._passing = Passing(state, integration.key, self._window, tail.log, recorder)
         recorder.register(state.id, self._window.moved, self.poke)
+        attempts.between = self._between
         for delivery in (*state.open, *held):
             item = Item(delivery, None, delivery.detail.name)
-            if self._is_poison(item):
+            if set_aside(self._poison, self.key, delivery):
                 self.finish(item)
             elif delivery.state == "held":
-                self._holding.add(delivery, _event(delivery), None)
+                self._holding.add(delivery, event_of(delivery), None)
             else:
                 self._open.add(item)
 
@@ -115,9 +116,8 @@ class Lane:
         self.tasks = [asyncio.create_task(job) for job in (*jobs, self._keep())]
 
     async def drain(self, seconds: float) -> None:
-        """Start nothing new, give what is in flight some seconds, then stop. What was cut off is sent again later."""
-        self._draining = True
-        self._flowing = False
+        """Start nothing new, give requests in flight some seconds, then stop. What was cut off is sent again later."""
+        self._draining, self._flowing = True, False
         try:
             async with asyncio.timeout(seconds):
                 while self._in_flight:
@@ -135,8 +135,7 @@ class Lane:
 
     def replay(self, item: Item) -> None:
         """Take a delivery of a replay: it waits its turn in its visitor's slot."""
-        event = _event(item.delivery)
-        if event is None:
+        if (event := event_of(item.delivery)) is None:
             self.enqueue(item)  # that it can't be read is said when it is attempted
         else:
             self._queue(item, event)
@@ -192,7 +191,7 @@ class Lane:
             await self._room.wait()
 
     def _blocked(self) -> bool:
-        if self._draining or self._recorder.stalled:
+        if self._stops:
             return True
         if not self._integration.enabled:
             return False
@@ -205,11 +204,7 @@ class Lane:
         """Decide what needs no request; give the rest to the visitor's slot."""
         row = entry.row
         delivery = Delivery(
-            shard=shard,
-            position=row.position,
-            source=row.source,
-            visitor=row.visitor,
-            received_ms=row.received_ms,
+            shard=shard, position=row.position, source=row.source, visitor=row.visitor, received_ms=row.received_ms
         )
         place = self._window.add(shard, row.position)
         if (shard, row.source) not in self._counted:
@@ -224,15 +219,14 @@ class Lane:
         item.place = place
         self._in_window += 1
         delivery.event = row.body
-        if self._is_poison(item):
+        if set_aside(self._poison, self.key, delivery):
             self.finish(item)
             return
         try:
             event = entry.event
         except UNREADABLE as error:
-            self.attempts.dead(
-                item, Reason("mapping_error", None, f"the event cannot be read ({type(error).__name__})")
-            )
+            message = f"the event cannot be read ({type(error).__name__})"
+            self.attempts.dead(item, Reason("mapping_error", None, message))
             self.finish(item)
             return
         if len(self._holding):
@@ -252,15 +246,6 @@ class Lane:
         else:
             self.attempts.filtered(item, unwanted)
             self.finish(item)
-
-    def _is_poison(self, item: Item) -> bool:
-        """Settles an event that killed the process again and again."""
-        delivery, poison = item.delivery, self._poison
-        if poison is None or poison != Suspect(self.key, delivery.shard, delivery.position, delivery.generation):
-            return False
-        message = "the process died each time this event was worked on; it is set aside so that the others go on"
-        self.attempts.dead(item, Reason("poison", None, message))
-        return True
 
     def _release(self, event: Event, source: str, received_ms: int, visitor: int) -> None:
         """What an event's visitor has waiting for what it brings, an answer on consent or the vendor's id, goes before
@@ -303,10 +288,11 @@ class Lane:
                 rest = await self.attempts.attempt(items) if items else 0.0
             finally:
                 self._in_flight -= 1
+                sent = any(item.delivery.exchanges or item.delivery.detail.unfinished for item in items)
                 if probe is not None:
-                    self.breaker.end_probe(sent=bool(probe.delivery.exchanges))
-            if self._bucket is not None and probe is None and not any(item.delivery.exchanges for item in items):
-                self._bucket.give_back()  # such as one that is held: nothing was sent
+                    self.breaker.end_probe(sent)
+            if self._bucket is not None and probe is None and not sent:
+                self._bucket.give_back()  # such as one that is held
             if rest:
                 self._resting_until = max(self._resting_until, self._clock.monotonic() + rest)
                 self._close()
@@ -317,6 +303,24 @@ class Lane:
             for item in items:
                 self.finish(item)
             slot.working = []
+
+    async def _between(self, items: list[Item]) -> bool:
+        """Between two requests of an order: record how far it is, so that nothing that ends the process repeats a line,
+        and keep to the rate. Says whether to go on."""
+        for item in items:
+            self._recorder.add(self.id, item.delivery)
+        self._in_flight -= 1
+        try:
+            while not self._stops and self._bucket is not None and (pause := self._bucket.take()):
+                await self._clock.sleep(pause)
+        finally:
+            self._in_flight += 1
+        return not self._stops
+
+    @property
+    def _stops(self) -> bool:
+        """Whether no request is to be begun, not even the next one of an order."""
+        return self._draining or self._recorder.stalled
 
     def _close(self) -> None:
         """Send nothing more until the keeper says so."""
@@ -337,7 +341,7 @@ class Lane:
         self._open.remove(item)
         commit = self._recorder.add(self.id, delivery)
         if delivery.state == "held":
-            self._holding.add(delivery, item.event or _event(delivery), commit)
+            self._holding.add(delivery, item.event or event_of(delivery), commit)
             for oldest in self._holding.take_over():
                 self.enqueue(oldest)
             self.poke()
@@ -360,7 +364,7 @@ class Lane:
 
     def _look(self) -> float:
         """Do what is due now; seconds until there is something to do again."""
-        if self._draining or self._recorder.stalled or not self._integration.enabled:
+        if self._stops or not self._integration.enabled:
             self._flowing = False
             self._room.set()
             return IDLE
@@ -378,32 +382,19 @@ class Lane:
             else:
                 self.breaker.begin_probe()
             return IDLE
-        self._flow()
+        if not self._flowing:
+            self._flowing = True
+            self._room.set()
+            self._slots.wake()
         now_ms = self._clock.now_ms()
         for item in self._open.take_due(now_ms):
             self.enqueue(item)
-        room = self._window_size - self._holding.leaving
-        for item in self._holding.take_due(now_ms, room):
+        for item in self._holding.take_due(now_ms, self._window_size - self._holding.leaving):
             self.enqueue(item)
         due = [self._open.next_ms(), self._holding.next_ms() if self._holding.leaving < self._window_size else None]
         return min([max(0.0, (next_ms - now_ms) / 1000) for next_ms in due if next_ms is not None], default=IDLE)
-
-    def _flow(self) -> None:
-        if self._flowing:
-            return
-        self._flowing = True
-        self._room.set()
-        self._slots.wake()
 
     def _choose_probe(self) -> Item | None:
         """The oldest retry, else the oldest event that waits; it goes to its slot past the closed gate."""
         item = self._open.take_oldest_retry() or self._slots.take_oldest()
         return None if item is None else self._slots.probe(item)
-
-
-def _event(delivery: Delivery) -> Event | None:
-    """None where it can't be read."""
-    try:
-        return decoder.decode(delivery.event or b"")
-    except UNREADABLE:
-        return None

@@ -13,9 +13,11 @@ from contextlib import asynccontextmanager
 import msgspec
 import structlog
 
+from firsthand.deliver.outcome import dead
 from firsthand.eventlog.base import Position
 from firsthand.ledger.base import Ledger
 from firsthand.ledger.records import Delivery
+from firsthand.reasons import Reason
 
 log = structlog.get_logger()
 
@@ -89,6 +91,15 @@ def end_of_run(ledger: Ledger, run: Run) -> None:
     """It ended well."""
     run.clean = True
     ledger.set_run_value(RUN, msgspec.json.encode(run).decode())
+
+
+def set_aside(killer: Suspect | None, integration: str, delivery: Delivery) -> bool:
+    """Whether this is the killer; it is dead then."""
+    if killer is None or killer != Suspect(integration, delivery.shard, delivery.position, delivery.generation):
+        return False
+    message = "the process died each time this event was worked on; it is set aside so that the others go on"
+    dead(delivery, Reason("poison", None, message))
+    return True
 
 
 class Care:

@@ -58,6 +58,8 @@ class Detail(msgspec.Struct, omit_defaults=True):
     reason: Reason | None = None
     body_sha256: str | None = None
     tries: int = 0
+    unfinished: bool = False
+    """The last try ended between two requests. The next one goes on with it, as a part of the same try."""
     uncertain: int = 0
     ambiguous: int = 0
     accepted: list[int] = []

@@ -1,0 +1,76 @@
+"""From what the vendor said to an event's requests to the state that the event is in."""
+
+from firsthand.config import Delivery as Budget
+from firsthand.deliver.clock import Clock
+from firsthand.deliver.policy import AMBIGUOUS_TRIES, backoff
+from firsthand.ledger.records import Delivery, Detail
+from firsthand.reasons import Reason
+from firsthand.vendors.base import Verdict
+
+CERTAINTIES = ("unverifiable", "accepted_with_warnings", "accepted")
+"""The least sure first. An event of several requests is as sure as the least sure of them."""
+CUT_SHORT = Verdict("retry")
+"""Of a request that is not sent for now, though the ones before it were: the rest of its event waits with it."""
+
+Given = list[tuple[int, Verdict]]
+"""What one try brought: which of the event's requests, and what was said to it."""
+
+
+def note(detail: Detail, ordinal: int, verdict: Verdict) -> None:
+    """What the vendor has taken is known from then on, whatever comes of the event's other requests."""
+    if verdict.kind == "accepted":
+        detail.accepted = sorted({*detail.accepted, ordinal})
+        detail.certainty = min(detail.certainty, verdict.certainty or "accepted", key=CERTAINTIES.index)
+        detail.warnings = verdict.message or detail.warnings
+
+
+def conclude(delivery: Delivery, given: Given, wait: float, limit: int | None, budget: Budget, clock: Clock) -> None:
+    """The verdicts on an event's requests → its state. `limit` is how often the vendor may have received one of them
+    unknown to us, where one has ended so now."""
+    detail = delivery.detail
+    detail.unfinished = False
+    by_kind: dict[str, list[Verdict]] = {}
+    for _, verdict in given:
+        by_kind.setdefault(verdict.kind, []).append(verdict)
+    if "ambiguous" in by_kind:
+        detail.ambiguous += 1
+    if "retry" in by_kind:
+        _retry(delivery, by_kind["retry"][0], wait, limit, budget, clock)
+    elif "ambiguous" in by_kind and detail.ambiguous < AMBIGUOUS_TRIES:
+        _retry(delivery, by_kind["ambiguous"][0], wait, limit, budget, clock)
+    elif "ambiguous" in by_kind:
+        dead(delivery, Reason("vendor_ambiguous", None, by_kind["ambiguous"][0].message))
+    elif "rejected" in by_kind:
+        verdict = by_kind["rejected"][0]
+        message = verdict.message
+        if detail.accepted:
+            message = f"{len(detail.accepted)} of the event's requests were accepted; one was not: {message}"
+        dead(delivery, Reason(verdict.code, None, message))
+    elif not detail.accepted:
+        dead(delivery, Reason("mapping_error", None, "the vendor module made no request for this event"))
+    else:
+        delivery.state, delivery.next_ms, delivery.certainty = "delivered", None, detail.certainty
+
+
+def _retry(delivery: Delivery, verdict: Verdict, wait: float, limit: int | None, budget: Budget, clock: Clock) -> None:
+    detail, now_ms = delivery.detail, clock.now_ms()
+    if verdict is CUT_SHORT:
+        delivery.state, delivery.next_ms, detail.unfinished = "retrying", now_ms, True
+        return
+    spent = ""
+    if detail.tries >= budget.max_attempts:
+        spent = f"{detail.tries} attempts were made"
+    elif (now_ms - delivery.received_ms) / 1000 > budget.max_age:
+        spent = f"retries end {budget.max_age / 3600:g} h after an event was received"
+    elif limit is not None and detail.uncertain >= limit:
+        spent = f"the vendor may have received it {detail.uncertain} times, and would count each"
+    if spent:
+        dead(delivery, Reason("attempts_exhausted", None, f"{spent}; last: {verdict.message}"))
+        return
+    pause = max(backoff(detail.tries, clock.jitter()), wait)
+    delivery.state, delivery.next_ms = "retrying", now_ms + round(pause * 1000)
+
+
+def dead(delivery: Delivery, reason: Reason) -> None:
+    """It could not be sent."""
+    delivery.state, delivery.next_ms, delivery.detail.reason = "dead", None, reason
