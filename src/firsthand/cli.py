@@ -225,7 +225,7 @@ def replay(
     state: Annotated[str | None, typer.Option(help="dead, filtered or delivered. [default: dead and filtered]")] = None,
     reason: Annotated[str | None, typer.Option(help="Only deliveries with this reason code.")] = None,
     message_id: Annotated[str | None, typer.Option(help="Only this event.")] = None,
-    resend: Annotated[bool, typer.Option(help="Also what was delivered: the vendor gets it twice.")] = False,
+    resend: Annotated[bool, typer.Option(help="Also what was, or may have been, delivered: a second time.")] = False,
     rate: Annotated[float, typer.Option(help="Events a second.", min=0.1)] = 100.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent again.")] = False,
     data: DataOption = None,

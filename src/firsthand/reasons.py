@@ -31,6 +31,7 @@ DeadCode = Literal[
     "scope_denied",
     "redirect_refused",
     "attempts_exhausted",
+    "outcome_unknown",
     "mapping_error",
     "poison",
     "backlog_overflow",

@@ -15,7 +15,10 @@ from tests.gateway import Received, page
 SETTLED_SECONDS = 240
 HEALTHY_SECONDS = 60
 LAST = 100
-TROUBLE = ("attempts_exhausted", "vendor_ambiguous", "auth_failed", "scope_denied", "redirect_refused")
+TROUBLE = (
+    *("attempts_exhausted", "outcome_unknown", "vendor_ambiguous"),
+    *("auth_failed", "scope_denied", "redirect_refused"),
+)
 """Reasons that come of a vendor in trouble: none has any business at the healthy one."""
 OURS = ("mapping_error", "poison", "log_damaged", "backlog_overflow")
 """Reasons that come of a fault of the gateway's own."""

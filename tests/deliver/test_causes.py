@@ -176,7 +176,8 @@ async def test_an_event_the_vendor_would_count_twice_is_given_up_early(world: Wo
     await world.start(toy(settings=ToySettings(max_uncertain=3)))
     await world.collect(event("m1"))
     await world.advance(3600)
-    assert world.state("m1") == ("dead", "attempts_exhausted")
+    assert world.state("m1") == ("dead", "outcome_unknown")
+    assert world.message("m1") == "the vendor may have received it 3 times, and would count each: timeout: so it is"
     assert len(world.calls) == 3
 
 

@@ -4,11 +4,13 @@ import asyncio
 from collections import Counter
 
 import pytest
-from tests.deliver.toys import ok, says, status
+from tests.deliver.toys import ToySettings, failure, ok, says, status
 from tests.deliver.world import Call, Result, World, event, toy
 
+from firsthand.config import Consent
 from firsthand.event import Event
 from firsthand.ledger.base import LedgerUnavailable
+from firsthand.ledger.reader import Filter
 
 
 def order(id: str, lines: str = "abcd") -> Event:
@@ -168,3 +170,69 @@ async def test_stopping_does_not_wait_for_the_rate(world: World) -> None:
     await world.advance(10)
     assert sent(world) == "abcd"
     assert (await world.counts()).balanced
+
+
+# -- of a line nobody knows whether it arrived -------------------------------------------------------------------------
+
+ONCE = ToySettings(max_uncertain=1)
+
+
+async def lost_on(world: World, *lost: str, **more: object) -> None:
+    """The connection broke after these lines of an order were sent; then the vendor is well again."""
+    world.answer = lambda call: failure("cut", sent=True) if call.json["product"] in lost else ok()
+    await world.start(toy(vendor="lines", settings=ONCE, **more))
+    await world.collect(order("m1"))
+    await world.settle()
+    world.answer = lambda call: ok()
+
+
+async def test_what_would_count_twice_has_an_end_of_its_own(world: World) -> None:
+    await lost_on(world, "b", max_attempts=1)
+    assert sent(world) == "ab"
+    assert world.state("m1") == ("dead", "outcome_unknown")
+    assert world.message("m1") == "the vendor may have received it, and would count each: cut: so it is"
+    detail = world.delivery("m1").delivery.detail
+    assert (detail.accepted, detail.unknown) == ([0], [1])
+
+
+async def test_a_replay_sends_what_surely_did_not_arrive(world: World) -> None:
+    await lost_on(world, "b")
+    await world.replay(Filter(code="outcome_unknown"))
+    assert sent(world) == "abcd"
+    assert world.state("m1") == ("dead", "outcome_unknown")
+    assert world.message("m1") == "1 of the event's requests may have arrived before and went no second time"
+    await world.replay(Filter())
+    assert sent(world) == "abcd"
+    assert (await world.counts()).balanced
+
+
+@pytest.mark.parametrize("before", [Filter(), Filter(message_id="m1"), None])
+async def test_a_replay_that_is_told_so_sends_the_line_in_question_too(world: World, before: Filter | None) -> None:
+    await lost_on(world, "b")
+    if before is not None:
+        await world.replay(before)
+    await world.replay(Filter(code="outcome_unknown", resend=True))
+    assert Counter(sent(world)) == Counter("abbcd")
+    assert world.state("m1") == ("delivered", None)
+
+
+async def test_a_replay_may_meet_the_same_trouble(world: World) -> None:
+    await lost_on(world, "b")
+    world.answer = lambda call: failure("cut", sent=True) if call.json["product"] == "c" else ok()
+    await world.replay(Filter())
+    assert world.delivery("m1").delivery.detail.unknown == [1, 2]
+    await world.replay(Filter())
+    assert sent(world) == "abcd"
+    assert world.delivery("m1").delivery.detail.accepted == [0, 3]
+
+
+async def test_what_is_known_of_the_lines_outlives_a_replay_that_was_filtered(world: World) -> None:
+    await lost_on(world, "b")
+    await world.stop()
+    await world.start(toy(vendor="lines", settings=ONCE, consent=Consent(basis="categories", hold=0.0)))
+    await world.replay(Filter())
+    assert world.state("m1") == ("filtered", "consent_unknown")
+    await world.stop()
+    await world.start(toy(vendor="lines", settings=ONCE))
+    await world.replay(Filter())
+    assert sent(world) == "abcd"

@@ -51,7 +51,8 @@ def build_lines(setup: Setup[ToySettings], inputs: Sequence[Input]) -> list[Requ
     (input,) = inputs
     _check(input)
     lines = [_body(input, product=product["product_id"]) for product in input.event.products]
-    return [Request("POST", setup.endpoints["events"], {}, msgspec.json.encode(line)) for line in lines]
+    url, most = setup.endpoints["events"], setup.settings.max_uncertain
+    return [Request("POST", url, {}, msgspec.json.encode(line), max_uncertain=most) for line in lines]
 
 
 def build_bulk(setup: Setup[ToySettings], inputs: Sequence[Input]) -> list[Request]:

@@ -86,7 +86,7 @@ def test_a_line_that_may_have_arrived_is_not_sent_again(tmp_path: Path, stream: 
         gateway.settle()
         assert lines(received(stream)) == SUBTOTALS[:2]
         delivery = gateway.delivery("o-1", "raptor")
-        assert (delivery["state"], delivery["reason"]["code"]) == ("dead", "attempts_exhausted")
+        assert (delivery["state"], delivery["reason"]["code"]) == ("dead", "outcome_unknown")
 
 
 def test_a_sale_in_a_shop_and_one_of_nobody_known(tmp_path: Path, stream: Emulator):

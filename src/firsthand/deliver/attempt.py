@@ -226,7 +226,7 @@ class Attempts:
         self.dead(item, Reason("mapping_error", None, f"an error of ours ({type(error).__name__})"))
 
     async def _attempt(self, items: list[Item], now_ms: int) -> float:
-        if len(items) > 1 and any(item.delivery.detail.accepted for item in items):
+        if len(items) > 1 and any(item.delivery.detail.accepted or item.delivery.detail.unknown for item in items):
             return await self._one_by_one(items)  # what was taken in another batch must not go again
         requests = self._build(items)
         if requests is None:
@@ -277,7 +277,7 @@ class Attempts:
             parts = [(i, ordinals[i]) for i in request.items]
             for i, ordinal in parts:
                 ordinals[i] = ordinal + 1
-            if all([ordinal in items[i].delivery.detail.accepted for i, ordinal in parts]):
+            if all([n in (d := items[i].delivery.detail).accepted or n in d.unknown for i, n in parts]):
                 continue
             if any([verdict.kind == "retry" for i, _ in parts for _, verdict in given[i]]):
                 continue  # the vendor is in trouble: what is left of this event waits with the rest

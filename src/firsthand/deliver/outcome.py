@@ -34,25 +34,33 @@ def conclude(delivery: Delivery, given: Given, wait: float, limit: int | None, b
         by_kind.setdefault(verdict.kind, []).append(verdict)
     if "ambiguous" in by_kind:
         detail.ambiguous += 1
-    if "retry" in by_kind:
-        _retry(delivery, by_kind["retry"][0], wait, limit, budget, clock)
+    if "retry" in by_kind and limit is not None and detail.uncertain >= limit:
+        ordinal, failed = next(one for one in given if one[1].kind == "retry")
+        detail.unknown = sorted({*detail.unknown, ordinal})
+        times = "" if detail.uncertain == 1 else f" {detail.uncertain} times"
+        message = f"the vendor may have received it{times}, and would count each: {failed.message}"
+        dead(delivery, Reason("outcome_unknown", None, message))
+    elif "retry" in by_kind:
+        _retry(delivery, by_kind["retry"][0], wait, budget, clock)
     elif "ambiguous" in by_kind and detail.ambiguous < AMBIGUOUS_TRIES:
-        _retry(delivery, by_kind["ambiguous"][0], wait, limit, budget, clock)
+        _retry(delivery, by_kind["ambiguous"][0], wait, budget, clock)
     elif "ambiguous" in by_kind:
         dead(delivery, Reason("vendor_ambiguous", None, by_kind["ambiguous"][0].message))
     elif "rejected" in by_kind:
-        verdict = by_kind["rejected"][0]
-        message = verdict.message
-        if detail.accepted:
-            message = f"{len(detail.accepted)} of the event's requests were accepted; one was not: {message}"
-        dead(delivery, Reason(verdict.code, None, message))
+        no = by_kind["rejected"][0]
+        taken = len(detail.accepted)
+        but = f"{taken} of the event's requests were accepted; one was not: {no.message}" if taken else no.message
+        dead(delivery, Reason(no.code, None, but))
+    elif detail.unknown:
+        message = f"{len(detail.unknown)} of the event's requests may have arrived before and went no second time"
+        dead(delivery, Reason("outcome_unknown", None, message))
     elif not detail.accepted:
         dead(delivery, Reason("mapping_error", None, "the vendor module made no request for this event"))
     else:
         delivery.state, delivery.next_ms, delivery.certainty = "delivered", None, detail.certainty
 
 
-def _retry(delivery: Delivery, verdict: Verdict, wait: float, limit: int | None, budget: Budget, clock: Clock) -> None:
+def _retry(delivery: Delivery, verdict: Verdict, wait: float, budget: Budget, clock: Clock) -> None:
     detail, now_ms = delivery.detail, clock.now_ms()
     if verdict is CUT_SHORT:
         delivery.state, delivery.next_ms, detail.unfinished = "retrying", now_ms, True
@@ -62,8 +70,6 @@ def _retry(delivery: Delivery, verdict: Verdict, wait: float, limit: int | None,
         spent = f"{detail.tries} attempts were made"
     elif (now_ms - delivery.received_ms) / 1000 > budget.max_age:
         spent = f"retries end {budget.max_age / 3600:g} h after an event was received"
-    elif limit is not None and detail.uncertain >= limit:
-        spent = f"the vendor may have received it {detail.uncertain} times, and would count each"
     if spent:
         dead(delivery, Reason("attempts_exhausted", None, f"{spent}; last: {verdict.message}"))
         return

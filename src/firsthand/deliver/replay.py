@@ -1,7 +1,7 @@
 """Sends past events again: a temporary reader over part of the ledger, beside the live lane and never in its way.
 
 A replayed delivery is the next generation of the one it takes the place of. What was delivered is left alone unless
-the replay says `resend`; what the vendor took in part is not sent again in that part.
+the replay says `resend`, and so is what may have been. What the vendor took in part is not sent again in that part.
 """
 
 import asyncio
@@ -68,8 +68,9 @@ async def candidates(
             continue
         # Identity stays as it was frozen: the same revision gives the same bytes. Consent is decided anew.
         detail = Detail(name=old.detail.name, identity=old.detail.identity)
-        if old.state == "dead":
-            detail.accepted = list(old.detail.accepted)
+        if old.state != "delivered":
+            detail.accepted, detail.certainty = old.detail.accepted, old.detail.certainty
+            detail.unknown = [] if wanted.resend else old.detail.unknown
         new = copy.copy(old)
         new.generation, new.event, new.detail, new.state = old.generation + 1, body, detail, "pending"
         new.certainty = new.next_ms = None

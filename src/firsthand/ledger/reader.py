@@ -23,7 +23,7 @@ class Lane(NamedTuple):
 
 class Filter(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which deliveries: by state, reason code and the time the event was received (milliseconds, upper bound
-    excluded). `resend` includes what was delivered."""
+    excluded). `resend` includes what was delivered, or may have been."""
 
     state: str | None = None
     code: str | None = None

@@ -47,7 +47,8 @@ class Exchange(msgspec.Struct, frozen=True):
 class Detail(msgspec.Struct, omit_defaults=True):
     """What the first attempt froze, and how far the delivery has come.
 
-    `accepted` are the indexes of requests the vendor has taken; `body_sha256` is of the first attempt's body.
+    `accepted` are the indexes of requests the vendor has taken, `unknown` of those it may have and that are not sent
+    again for that; `body_sha256` is of the first attempt's body.
     """
 
     name: str = ""
@@ -63,6 +64,7 @@ class Detail(msgspec.Struct, omit_defaults=True):
     uncertain: int = 0
     ambiguous: int = 0
     accepted: list[int] = []
+    unknown: list[int] = []
     certainty: Literal["unverifiable", "accepted_with_warnings", "accepted"] = "accepted"
     """The least sure of the answers to the requests that were accepted so far."""
     warnings: str | None = None

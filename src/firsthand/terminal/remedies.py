@@ -25,6 +25,7 @@ REMEDIES: dict[str, str] = {
     "scope_denied": "Have the vendor allow this to your account, then replay.",
     "redirect_refused": "Check the integration's endpoints; if the vendor has moved, update Firsthand, then replay.",
     "attempts_exhausted": "When the vendor works again, replay; for longer outages raise delivery.max_age.",
+    "outcome_unknown": "Look it up at the vendor, then replay: with --resend where it is missing there, else without.",
     "mapping_error": "A fault of ours: the log of serve has it. Report it, update, then replay.",
     "poison": "A fault of ours: the process died on this event. Report it with its trace, update, then replay.",
     "backlog_overflow": "Gone for this integration. Give log.max_bytes and log.max_age room for your longest outage.",
