@@ -19,8 +19,8 @@ from firsthand.emulators.raptor_rules import Settings
 from firsthand.event import Event
 from firsthand.vendors.base import UNVERIFIABLE, Answer, Identity, Input, Setup
 from firsthand.vendors.raptor import VENDOR
-from firsthand.vendors.raptor.events import PARAMETERS
 from firsthand.vendors.raptor.settings import Raptor
+from firsthand.vendors.raptor.tables import PARAMETERS
 
 IDS = {"raptor_coid": "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "raptor_sid": "0A1B" * 8}
 CASES = Path(VENDOR.build.__code__.co_filename).parent / "cases"

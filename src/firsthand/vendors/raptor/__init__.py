@@ -7,9 +7,9 @@ it says nothing about what was sent, so that nothing is ever known to be accepte
 
 from firsthand.vendors.base import UNVERIFIABLE, Answer, Cookie, Request, Setup, Vendor, Verdict
 from firsthand.vendors.products import in_store
-from firsthand.vendors.raptor.events import EVENTS
 from firsthand.vendors.raptor.request import VERSION, build, endpoints
 from firsthand.vendors.raptor.settings import Raptor
+from firsthand.vendors.raptor.tables import EVENTS
 
 YEAR = 365 * 86_400.0
 COOKIES = (

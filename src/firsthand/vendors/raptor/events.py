@@ -1,43 +1,17 @@
-"""Which of Raptor's events a canonical event becomes, and which facts stand in which of its parameters.
+"""What an event becomes at Raptor: one tracking, one for each line of a sale, or a click and what follows from it."""
 
-The positions differ from customer to customer (Control Panel → Integrations → Implementing tracking), so they are
-data: `PARAMETERS`, which the setting of that name overrides. For the events in `UNPLACED` none are published.
-"""
-
+import re
 from typing import NamedTuple
 
 from firsthand.reasons import Filtered
 from firsthand.vendors.base import Input
 from firsthand.vendors.fields import missing
-from firsthand.vendors.names import KNOWN_EVENTS
 from firsthand.vendors.raptor.facts import Facts
 from firsthand.vendors.raptor.settings import Raptor
+from firsthand.vendors.raptor.tables import EVENTS, PARAMETERS, UNPLACED
 
-EVENTS: dict[str, str | None] = {
-    **dict.fromkeys(KNOWN_EVENTS),  # None: to open the basket, for one, is no change of it
-    "Home Page Viewed": "pageview",
-    "Page Viewed": "pageview",
-    "Product Viewed": "visit",
-    "Product Added": "basket",
-    "Product Removed": "basket",
-    "Cart Cleared": "basket",
-    "Order Completed": "buy",
-    "Product Clicked": "itemclick",
-    "Product Added to Wishlist": "favorite",
-    "Content Viewed": "contentvisit",
-    "Products Searched": "search",
-    "Search Result Clicked": "searchclick",
-    "Search Result Viewed": "searchresult",
-}
-PARAMETERS = {
-    "every": {"p7": "user_id"},
-    "visit": {"p2": "product_id", "p3": "name", "p4": "category_path", "p8": "brand", "p12": "price"}
-    | {"p15": "in_stock", "p18": "master_id"},
-    "basket": {"p10": "basket"},
-    "buy": {"p2": "product_id", "p5": "subtotal", "p12": "price", "p13": "quantity", "p21": "order_id"},
-    "itemclick": {"p2": "product_id"},
-}
-UNPLACED = ("favorite", "contentvisit", "search", "searchclick", "searchresult")
+SOURCE = re.compile(r"[a-z0-9_-]{1,40}")
+"""What there is before `click` in the name of a click on a link of Raptor's."""
 
 
 class Tracking(NamedTuple):
@@ -64,16 +38,26 @@ def trackings(settings: Raptor, given: Input, landing: dict[str, str]) -> list[T
     if event == "itemclick" and module is None:
         raise Filtered("no_counterpart", "Raptor counts clicks on what it recommended: no module", "properties.module")
     found = [tracking(event, facts, module if event == "itemclick" else None)]
-    source = landing.get("rchsource", "")
-    if event == "pageview" and source.isascii() and source.isalnum():  # from a recommendation in an e-mail
-        click = tracking(source.lower() + "click", facts, landing.get("rchmodule"))
-        return [click._replace(parameters={"p2": landing.get("rchitemid", ""), **click.parameters}), *found]
+    if event == "pageview":
+        return [*landing_click(facts, landing), *found]
     return [tracking("itemclick", facts, module), *found] if module and given.name == "Product Added" else found
 
 
+def landing_click(facts: Facts, landing: dict[str, str]) -> list[Tracking]:
+    """The click on a link in one of Raptor's e-mails. Anybody can make such a link: what is none changes nothing."""
+    source, item = landing.get("rchsource", "").lower(), landing.get("rchitemid")
+    if not item or not SOURCE.fullmatch(source):
+        return []
+    of_every = tracking("", facts).parameters
+    return [Tracking(f"{source}click", {**of_every, "p2": item}, landing.get("rchmodule"))]
+
+
 def tracking(event: str, facts: Facts, module: str | None = None) -> Tracking:
-    row: dict[str, str | None] = {}
-    for table in (PARAMETERS, facts.settings.parameters):
-        row |= {**table.get("every", {}), **table.get(event, {})}
-    found = {name: facts.fact(fact) for name, fact in row.items() if fact}
+    """Facts that are required are so where they usually stand with this event, or with an event of the shop's own
+    stand; elsewhere, as in `every`, they are left out where there are none."""
+    own = facts.settings.parameters
+    usual = PARAMETERS.get(event)
+    needed = (own.get(event, {}) if usual is None else usual).values()
+    row = PARAMETERS["every"] | (usual or {}) | own.get("every", {}) | own.get(event, {})
+    found = {name: facts.fact(fact, fact in needed) for name, fact in row.items() if fact}
     return Tracking(event, {name: value for name, value in found.items() if value is not None}, module)

@@ -1,5 +1,6 @@
 """What can stand in a parameter: facts of the event, of one of its order lines, and of the visitor."""
 
+from firsthand.reasons import Dead
 from firsthand.vendors.base import Input
 from firsthand.vendors.fields import Fields, invalid, missing
 from firsthand.vendors.products import Shopping
@@ -21,10 +22,18 @@ class Facts:
         self.shop = Shopping(given.event.properties, "properties.", settings.product_id)
         self.product = product or self.shop
 
-    def fact(self, name: str) -> str | None:
+    def fact(self, name: str, needed: bool = True) -> str | None:
+        """Not `needed`: None where it is missing, though some events require it or take it to be 1."""
+        if name == "quantity" and not needed and self.product.get(name) is None:
+            return None
         if name in NAMED:
-            found: str | None = getattr(self, name)()
-            return found
+            try:
+                found: str | None = getattr(self, name)()
+                return found
+            except Dead as dead:
+                if needed or dead.reason.code != "field_missing":
+                    raise
+                return None
         if name.startswith(("properties.", "context.", "traits.")):
             parts = {part: self.given.event.get(part) for part in ("properties", "context", "traits")}
             return as_text(Fields(parts, ""), name)
