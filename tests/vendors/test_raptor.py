@@ -144,6 +144,23 @@ def test_settings_that_are_refused(settings: dict[str, Any], said: str) -> None:
         install(settings)
 
 
+@pytest.mark.parametrize(
+    ("event", "meant"),
+    [
+        ("vist", "did you mean visit\\?"),
+        ("Visit", "did you mean visit\\?"),
+        ("Product Viewed", "did you mean visit\\?"),
+        ("Newsletter Read", "did you mean newsletter\\?"),
+        ("newsleter", "did you mean newsletter\\?"),
+        ("mailclick", "accepted: basket, buy, contentvisit, every"),
+    ],
+)
+def test_parameters_of_an_event_that_there_is_not(event: str, meant: str) -> None:
+    with pytest.raises(ConfigError, match=meant) as refused:
+        install({"events": {"Newsletter Read": "newsletter"}, "parameters": {event: {"p5": "query"}}})
+    assert f"Raptor has no event {event}" in str(refused.value)
+
+
 def test_an_event_of_the_shops_own_can_be_enabled_where_the_settings_name_it() -> None:
     integration = {"key": "raptor", "vendor": "raptor", "settings": {"customer_id": "1"}}
     integration["mapping"] = {"default": "disabled", "events": {"Newsletter Read": {}}}  # type: ignore[assignment]

@@ -5,7 +5,10 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from firsthand.config.convert import did_you_mean
+from firsthand.config.values import Unreadable
 from firsthand.vendors.options import END, Path, Seconds, about
+from firsthand.vendors.raptor.tables import EVENTS, PARAMETERS, UNPLACED
 
 CustomerId = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9_-]{{1,64}}{END}")]
 RaptorEvent = Annotated[str, Meta(pattern=rf"^[a-z][a-z0-9_-]{{0,49}}{END}")]
@@ -39,5 +42,9 @@ class Raptor(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
             raise ValueError("identifiers: xuid can't be used together with ruid or reaid")
         if self.ruid_storage == "cookie" and (self.ruid_source != "email" or "ruid" not in self.identifiers):
             raise ValueError("ruid_storage: the cookie is for e-mail addresses: it needs ruid, from email")
+        known = {*PARAMETERS, *UNPLACED, *self.events.values()}
+        for event in [event for event in self.parameters if event not in known]:
+            meant = {**EVENTS, **self.events}.get(event) or event.lower()
+            raise Unreadable(f"parameters: Raptor has no event {event}", did_you_mean(meant, known))
         for name in [name for row in self.parameters.values() for name in row if not PARAMETER.fullmatch(name)]:
             raise ValueError(f"parameters: there is no {name}; there are p2 to p999 and oc1 to oc4")
