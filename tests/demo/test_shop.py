@@ -7,7 +7,7 @@ import pytest
 
 from firsthand.collect.faults import Fault
 from firsthand.collect.parse import Wire, complete
-from firsthand.consent import Policy, decide
+from firsthand.consent import Decision, Policy, decide
 from firsthand.demo.shop import HOUR, Hour, Sent, an_hour
 from firsthand.demo.traffic import batches
 from firsthand.event import Event, canonical_name, format_time, parse_time
@@ -83,6 +83,19 @@ def test_what_goes_wrong_is_what_is_meant_to(hour: Hour) -> None:
     assert {outcomes[sale] for sale in hour.sales} == {"sent"}
     wrong = Counter(outcome for id, outcome in outcomes.items() if len(id) == 36)
     assert wrong.keys() == {"sent", "refuse", "no_counterpart"}
+
+
+def test_each_change_of_the_basket_tells_all_of_it(hour: Hour) -> None:
+    """What Raptor needs, which is told the whole basket, beside what was added, which Criteo takes."""
+    raptor = get("raptor")
+    setup = Setup(raptor.settings(customer_id="1234"), {"tracking": "http://localhost"})
+    names = {"Product Added", "Product Removed"}
+    for event in (received(sent) for sent in hour.sent if sent.call.get("event") in names):
+        event.context["ids"] = {"raptor_coid": "3f25" * 8, "raptor_sid": "9b2d" * 8}
+        (request,) = raptor.build(setup, [Input(event, event.event or "", Identity(), Decision("allow", "none"))])
+        assert "?p1=basket&" in request.url
+        if event.event == "Product Added":
+            assert event.properties["product_id"] in request.url
 
 
 def test_requests_hold_one_source_each_and_keep_the_order(hour: Hour) -> None:

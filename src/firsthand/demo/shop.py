@@ -131,14 +131,14 @@ class Shop:
             if chance() < 0.28:
                 quantity = self._random.choice((1, 1, 1, 2))
                 visitor.cart.append((product, quantity))
-                facts = {**_facts(product), "quantity": quantity, "currency": "EUR"}
+                facts = {**_facts(product), "quantity": quantity, **_basket(visitor)}
                 yield self._call(visitor, "track", page, "Product Added", **facts)
         if not visitor.cart:
             return
         yield self._call(visitor, "track", "/cart", "Cart Viewed", **_basket(visitor))
         if chance() < 0.15:
             product, _ = visitor.cart.pop()
-            yield self._call(visitor, "track", "/cart", "Product Removed", **_facts(product))
+            yield self._call(visitor, "track", "/cart", "Product Removed", **_facts(product), **_basket(visitor))
         if visitor.cart and chance() < 0.55:
             yield from self._check_out(visitor)
 

@@ -48,8 +48,9 @@ class Shopping(Fields):
         return [self.line(product) for product in products]
 
     def line_or_lines(self) -> list[dict[str, Any]]:
-        """The products listed, else the one that the event itself is about."""
-        return [self.line(product) for product in self.objects("products") or [self]]
+        """The product that the event itself is about, else those listed: beside it they may be the whole basket."""
+        listed = self.objects("products") if self.get(self.product_id) is None else []
+        return [self.line(product) for product in listed or [self]]
 
     def amounts(self, name: str) -> dict[str, int]:
         """How many there are of each product in a list that must be there, though it may be empty."""
