@@ -329,6 +329,25 @@ async def test_an_email_address_that_somebody_else_encrypted_is_none(raptor: Sho
         assert "raptor_ruid" not in raptor.last["context"]["ids"]
 
 
+async def test_the_id_of_the_vendors_own_script_is_taken_over(raptor: Shop) -> None:
+    """Whose visitors were known by that script's cookie stay the same when it goes."""
+    raptor.jar["1234rsa"] = "0A1B2C3D4E5F60718293A4B5C6D7E8F9"
+    answer = await raptor.sends(consent=GRANTED)
+    assert answer.cookies["rsa"] == raptor.last["context"]["ids"]["raptor_coid"] == raptor.jar["1234rsa"]
+    raptor.jar["1234rsa"] = "F" * 32  # from here on our own counts
+    assert (await raptor.sends(consent=GRANTED)).cookies["rsa"] == "0A1B2C3D4E5F60718293A4B5C6D7E8F9"
+    assert {"rsa", "1234rsa"} <= (await raptor.sends(consent=REFUSED)).cookies.keys()
+    assert not {"rsa", "1234rsa"} & raptor.jar.keys()
+
+
+@pytest.mark.parametrize(("name", "value"), [("99rsa", "F" * 32), ("1234rsa", "v_42"), ("1234rsaSession", "F" * 32)])
+async def test_a_cookie_that_is_not_that_is_not_taken_over(raptor: Shop, name: str, value: str) -> None:
+    raptor.jar[name] = value
+    answer = await raptor.sends(consent=GRANTED)
+    assert value not in answer.cookies.values()
+    assert name not in answer.cookies
+
+
 async def test_what_an_event_says_itself_wins(raptor: Shop) -> None:
     said = {"ids": {"raptor_coid": "own", "criteo_gum_id": "g1"}, "sessionId": "mine"}
     await raptor.sends({"context": said}, consent=GRANTED)

@@ -115,7 +115,7 @@ class Visit:
             return []
         site, secure, rule = self._site, self._secure, self._source.cookies
         if not self._keep:
-            ours = {rule.anonymous_id, rule.session, *(cookie.name for cookie in self._declared)}
+            ours = {rule.anonymous_id, rule.session, *(name for c in self._declared for name in (c.name, *c.adopts))}
             gone = [name for name in self._jar.all if name in ours or _is_sync_marker(name)]
             return [set_cookie(name, "", 0, site, secure) for name in gone[:MOST_REMOVED]]
         said: HeaderList = []
@@ -196,7 +196,8 @@ class Visit:
             return value
         match cookie.make:
             case "uuid":
-                value = self._jar.get(cookie.name, _is_guid) or self._new(cookie.name, cookie.max_age)
+                found = (self._jar.get(name, _is_guid) for name in (cookie.name, *cookie.adopts))
+                value = next(filter(None, found), None) or self._new(cookie.name, cookie.max_age)
             case "query":
                 value = self._jar.get(cookie.name, _is_opaque)
             case "email":

@@ -104,6 +104,9 @@ class Cookie(msgspec.Struct, frozen=True, kw_only=True):
     query: str = ""
     renew: bool = True
     """Set again with each tracking, so that `max_age` counts from the last one."""
+    adopts: tuple[str, ...] = ()
+    """Names under which the vendor's own script kept the same value: where this cookie is not there, one of those
+    gives its first."""
 
 
 class Sync(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,6 +5,8 @@ A tracking is a GET of `t.raptorsmartadvisor.com/{customer}.rsa` with the event 
 it says nothing about what was sent, so that nothing is ever known to be accepted.
 """
 
+from msgspec.structs import replace
+
 from firsthand.vendors.base import UNVERIFIABLE, Answer, Cookie, Request, Setup, Vendor, Verdict
 from firsthand.vendors.products import in_store
 from firsthand.vendors.raptor.request import VERSION, build, endpoints
@@ -27,9 +29,11 @@ def judge(setup: Setup[Raptor], request: Request, answer: Answer) -> list[Verdic
 
 
 def cookies(settings: Raptor) -> tuple[Cookie, ...]:
-    """Those of Raptor's own script, by its rules."""
+    """Those of Raptor's own script, by its rules. Its `rsa` has the customer's id before the name."""
     wanted = {"raptor_coid", "raptor_sid", *(f"raptor_{name}" for name in settings.identifiers)}
-    return tuple(c for c in COOKIES if c.id in wanted and (c.make != "email" or settings.ruid_storage == "cookie"))
+    found = (c for c in COOKIES if c.id in wanted and (c.make != "email" or settings.ruid_storage == "cookie"))
+    scripts = (f"{settings.customer_id}rsa",)
+    return tuple(replace(c, adopts=scripts) if c.name == "rsa" else c for c in found)
 
 
 VENDOR = Vendor(
