@@ -171,6 +171,16 @@ def test_an_event_of_the_shops_own_can_be_enabled_where_the_settings_name_it() -
     config.parse(json.dumps(document), env={})
 
 
+@pytest.mark.parametrize(("length", "events"), [(900, ["mailclick", "pageview"]), (3000, ["pageview"])])
+def test_a_click_by_a_link_costs_no_page_view_by_its_length(length: int, events: list[str]) -> None:
+    context = {"ids": IDS, "page": {"url": f"https://shop.example/?rchsource=mail&rchitemid={'a' * length}"}}
+    setup = Setup(Raptor(customer_id="1234"), {"tracking": "https://t.raptorsmartadvisor.com"})
+    given = Input(Event(type="page", context=context), "Page Viewed", Identity(), ALLOW)
+    if length == 3000:
+        given.event.context["page"]["url"] += "&more=" + "b" * 2500
+    assert [query(request.url)["p1"] for request in VENDOR.build(setup, [given])] == events
+
+
 def test_every_usual_parameter_has_a_case() -> None:
     """Each position of each event, and each name beside them, stands in an address that a case expects."""
     seen: dict[str, set[str]] = {}

@@ -13,4 +13,5 @@ VISITING = (
     *("Home Page Viewed", "Page Viewed", "Screen Viewed", "Signed Up", "Signed In", "Signed Out", "Lead Submitted"),
     *("Application Installed", "Application Opened", "Application Updated", "Identify", "Group", "Alias"),
 )
-KNOWN_EVENTS = (*VISITING, *SHOPPING)
+PLACES = ("Store Viewed", "Store Availability Checked", "Product Reserved", "Hotel Searched", "Travel Searched")
+KNOWN_EVENTS = (*VISITING, *SHOPPING, *PLACES)

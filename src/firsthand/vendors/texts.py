@@ -5,6 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Raw
 
+from firsthand.vendors.emails import has_email, scrub
 from firsthand.vendors.fields import Fields, Number
 
 EXACT = Context(prec=60)  # more digits than any `amount` times any `count` has
@@ -16,11 +17,19 @@ def digits(number: Number, times: int = 1) -> str:
     return format(EXACT.multiply(exact, Decimal(times)), "f")
 
 
-def as_text(fields: Fields, name: str) -> str | None:
-    """Text without the e-mail addresses in it, a number, or `true` and `false`. Anything else is refused."""
+def as_text(fields: Fields, name: str, whole: bool = False) -> str | None:
+    """Text without the e-mail addresses in it, a number, or `true` and `false`. Anything else is refused.
+
+    Text that is neither address nor URL stays whole: a product may be called Bed@Home. Where it must be `whole`, text
+    with an address in it is None.
+    """
     value = fields.get(name)
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, str) and "://" not in value and not has_email(value):
+        return value
+    if whole and isinstance(value, str) and scrub(value) != value:
+        return None
     return digits(value) if isinstance(value, float) else fields.scrubbed(name)
 
 

@@ -15,11 +15,13 @@ SOURCE = re.compile(r"[a-z0-9_-]{1,40}")
 
 
 class Tracking(NamedTuple):
-    """One call of the tracking service. `module` is where Raptor's recommendations were shown."""
+    """One call of the tracking service. `module` is where Raptor's recommendations were shown; `by_link` is one that
+    stands in the page's address, which anybody can write."""
 
     event: str
     parameters: dict[str, str]
     module: str | None = None
+    by_link: bool = False
 
 
 def trackings(settings: Raptor, given: Input, landing: dict[str, str]) -> list[Tracking]:
@@ -27,9 +29,11 @@ def trackings(settings: Raptor, given: Input, landing: dict[str, str]) -> list[T
     event = settings.events.get(given.name) or EVENTS.get(given.name)
     if event is None:
         raise Filtered("no_counterpart", f"Raptor has no event for {given.name!r}")
+    facts = Facts(settings, given)
+    if event != "buy" and facts.shop.channel() == "in_store":
+        raise Filtered("no_counterpart", "of what happens in a shop Raptor takes sales alone", "properties.channel")
     if event in UNPLACED and event not in settings.parameters:
         raise Filtered("not_mapped", f"set parameters.{event}, by Raptor's Control Panel: no usual ones are known")
-    facts = Facts(settings, given)
     module = facts.shop.text("module")
     if event == "buy":
         if not (lines := facts.shop.objects("products")):
@@ -49,7 +53,7 @@ def landing_click(facts: Facts, landing: dict[str, str]) -> list[Tracking]:
     if not item or not SOURCE.fullmatch(source):
         return []
     of_every = tracking("", facts).parameters
-    return [Tracking(f"{source}click", {**of_every, "p2": item}, landing.get("rchmodule"))]
+    return [Tracking(f"{source}click", {**of_every, "p2": item}, landing.get("rchmodule"), by_link=True)]
 
 
 def tracking(event: str, facts: Facts, module: str | None = None) -> Tracking:
@@ -59,5 +63,5 @@ def tracking(event: str, facts: Facts, module: str | None = None) -> Tracking:
     usual = PARAMETERS.get(event)
     needed = (own.get(event, {}) if usual is None else usual).values()
     row = PARAMETERS["every"] | (usual or {}) | own.get("every", {}) | own.get(event, {})
-    found = {name: facts.fact(fact, fact in needed) for name, fact in row.items() if fact}
+    found = {name: facts.fact(fact, fact in needed, id=name == "p7") for name, fact in row.items() if fact}
     return Tracking(event, {name: value for name, value in found.items() if value is not None}, module)

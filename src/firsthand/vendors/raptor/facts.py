@@ -2,6 +2,7 @@
 
 from firsthand.reasons import Dead
 from firsthand.vendors.base import Input
+from firsthand.vendors.emails import has_email, scrub
 from firsthand.vendors.fields import Fields, invalid, missing
 from firsthand.vendors.products import Shopping
 from firsthand.vendors.raptor.settings import Raptor
@@ -22,8 +23,9 @@ class Facts:
         self.shop = Shopping(given.event.properties, "properties.", settings.product_id)
         self.product = product or self.shop
 
-    def fact(self, name: str, needed: bool = True) -> str | None:
-        """Not `needed`: None where it is missing, though some events require it or take it to be 1."""
+    def fact(self, name: str, needed: bool = True, id: bool = False) -> str | None:
+        """Not `needed`: None where it is missing, though some events require it or take it to be 1. `id`: it is to tell
+        people apart, as what is left of it without an e-mail address may not."""
         if name == "quantity" and not needed and self.product.get(name) is None:
             return None
         if name in NAMED:
@@ -36,8 +38,8 @@ class Facts:
                 return None
         if name.startswith(("properties.", "context.", "traits.")):
             parts = {part: self.given.event.get(part) for part in ("properties", "context", "traits")}
-            return as_text(Fields(parts, ""), name)
-        return as_text(self.product, name) or as_text(self.shop, name)
+            return as_text(Fields(parts, ""), name, whole=id)
+        return as_text(self.product, name, whole=id) or as_text(self.shop, name, whole=id)
 
     def product_id(self) -> str:
         return self.product.required(self.settings.product_id)
@@ -58,8 +60,9 @@ class Facts:
         return self.shop.required("order_id")
 
     def user_id(self) -> str | None:
-        """The shop's id of who is logged in. An e-mail address is left out: it goes as ruid."""
-        return Fields({"userId": self.given.event.user_id or self.given.identity.user_id}, "").scrubbed("userId")
+        """The shop's id of who is logged in. One with an e-mail address in it is left out, as that goes as ruid."""
+        id = self.given.event.user_id or self.given.identity.user_id
+        return id if id and id.strip() and scrub(id) == id else None
 
     def in_stock(self) -> str | None:
         if (found := as_text(self.product, "in_stock")) not in (None, "true", "false"):
@@ -67,14 +70,20 @@ class Facts:
         return found
 
     def category_path(self) -> str | None:
-        """`Id#Name;Id#Name`, the top level first; a level without a name has its id in place of it."""
+        """`Id#Name;Id#Name`, the top level first, from text or a list of levels. A level without a name, or with an
+        e-mail address for one, has its id in place of it."""
         name = "category" if self.product.get("category_path") is None else "category_path"
-        listed = isinstance(self.product.get(name), list)
-        levels = self.product.texts(name) if listed else (self.product.scrubbed(name) or "").split(";")
-        if any("," in level or ";" in level or level.count("#") > 1 for level in levels):
-            raise invalid(self.product.path + name, "Id#Name;Id#Name, without commas")
-        levels = [level.strip() for level in levels if level.strip()]
-        return ";".join(level if "#" in level else f"{level}#{level}" for level in levels) or None
+        found, path = self.product.get(name), self.product.path + name
+        levels = []
+        for level in found if isinstance(found, list) else as_words(found, path).split(";"):
+            if not (text := as_words(level, path).strip()):
+                continue
+            id, _, title = text.partition("#")
+            id, title = id.strip(), title.strip()
+            if not id or has_email(id) or any(mark in text for mark in ",;") or "#" in title:
+                raise invalid(path, "Id#Name;Id#Name, without commas")
+            levels.append(f"{id}#{id if has_email(title) else title or id}")
+        return ";".join(levels) or None
 
     def basket(self) -> str:
         """Each product of the whole basket once; empty when nothing is left."""
@@ -85,3 +94,12 @@ class Facts:
             accepted = f"products without {separator!r} in their ids, or basket_separator another one"
             raise invalid(f"properties.{settings.basket}", accepted)
         return separator.join([f"{product}:{n}" if counted else product for product, n in amounts.items()])
+
+
+def as_words(value: object, path: str) -> str:
+    """A level of a category, or all of them."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if type(value) is int:
+        return str(value)
+    raise invalid(path, "text, or a list of texts")

@@ -14,6 +14,9 @@ from firsthand.vendors.raptor.settings import Raptor
 from firsthand.vendors.texts import query_of
 
 VERSION = "1"
+LONGEST = 8_000
+"""Bytes of an address. Servers take some 8 kB of it, and may cut off or refuse what is longer."""
+Values = dict[str, str | None]
 CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
 
 
@@ -35,18 +38,34 @@ def build(setup: Setup[Raptor], inputs: Sequence[Input]) -> list[Request]:
     address = f"{setup.endpoints['tracking'].rstrip('/')}/{settings.customer_id}"
     if shop.channel() == "in_store":
         ids = identifiers(settings, given, encoded=settings.stream_ruid == "base64")
-        return [request(f"{address}.stream", tracking, ids, {"source": "webhook"}) for tracking in found]
+        return requests(f"{address}.stream", found, ids, {"source": "webhook"})
     ids = {"coid": browser_id(given, "coid"), **identifiers(settings, given), "sid": browser_id(given, "sid")}
     page = {"v": f"firsthand-{VERSION}", "url": url, **{name: landing.get(name) for name in CAMPAIGN}}
-    return [request(f"{address}.rsa", tracking, ids, page) for tracking in found]
+    return requests(f"{address}.rsa", found, ids, page)
 
 
-def request(address: str, tracking: Tracking, ids: dict[str, str | None], about: dict[str, str | None]) -> Request:
+def requests(address: str, found: list[Tracking], ids: Values, about: Values) -> list[Request]:
+    """One for each tracking, all of which must be short enough."""
+    made = []
+    for tracking in found:
+        query = query_for(tracking, ids, about)
+        url = f"{address}?{'&'.join([f'{name}={value}' for name, value in query.items()])}"
+        if len(url) > LONGEST:
+            if tracking.by_link:
+                continue
+            most = max(query, key=lambda name: len(query[name]))
+            text = f"its address is {len(url):,} bytes long, of at most {LONGEST:,}: most is {most}"
+            raise Dead("field_invalid", text)
+        # An order line that comes twice counts twice: Raptor is told nothing to know it by. Revenue is not guessed at.
+        made.append(Request("GET", url, max_uncertain=1 if tracking.event == "buy" else 3))
+    return made
+
+
+def query_for(tracking: Tracking, ids: Values, about: Values) -> dict[str, str]:
+    """URL-encoded, in the order in which it is sent."""
     parameters = sorted(tracking.parameters.items(), key=lambda item: (item[0][0] != "p", int(item[0].lstrip("poc"))))
     query = known({"p1": tracking.event, **dict(parameters), **ids, "am": tracking.module, **about})
-    encoded = "&".join([f"{name}={quote(value, safe='')}" for name, value in query.items()])
-    # An order line that comes twice counts twice: nothing tells Raptor that it is the same. Revenue is not guessed at.
-    return Request("GET", f"{address}?{encoded}", max_uncertain=1 if tracking.event == "buy" else 3)
+    return {name: quote(value, safe="") for name, value in query.items()}
 
 
 def browser_id(given: Input, name: str) -> str:
@@ -57,7 +76,7 @@ def browser_id(given: Input, name: str) -> str:
     raise Dead("identity_missing", f"Raptor needs raptor_coid and raptor_sid: {where}", f"context.ids.raptor_{name}")
 
 
-def identifiers(settings: Raptor, given: Input, encoded: bool = True) -> dict[str, str | None]:
+def identifiers(settings: Raptor, given: Input, encoded: bool = True) -> Values:
     """By what Raptor knows people: ruid and reaid together, or xuid alone."""
     user = user_id(settings, given)
     ruid = b64encode(user.encode()).decode() if user and encoded else user
@@ -67,7 +86,11 @@ def identifiers(settings: Raptor, given: Input, encoded: bool = True) -> dict[st
 def user_id(settings: Raptor, given: Input) -> str | None:
     """What an e-mail can be started with. What the event says wins over what is remembered of the visitor."""
     event, identity, source = given.event, given.identity, settings.ruid_source
-    said = event.email if source == "email" else event.text(*source.split("."))
-    newest = {"email": identity.email, "user_id": identity.user_id}.get(source)
-    found = [text.strip() for text in (said, vendor_id(given, "raptor_ruid"), newest) if text]
-    return next((text for text in found if text and (source != "email" or "@" in text)), None)
+    if source != "email":  # raptor_ruid is an address, from before another source was set
+        said = event.text(*source.split(".")) or (identity.user_id if source == "user_id" else None)
+        return (said and said.strip()) or None
+    if settings.ruid_storage == "cookie":  # what the cookie held comes with the event; nothing is remembered here
+        found = [event.email, event.text("context", "ids", "raptor_ruid")]
+    else:
+        found = [event.email, vendor_id(given, "raptor_ruid"), identity.email]
+    return next((text.strip() for text in found if text and "@" in text), None)
