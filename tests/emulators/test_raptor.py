@@ -97,6 +97,11 @@ WRONG = [
     ("NumberInvalid", {**BUY, "p13": "0"}),
     ("SubtotalWrong", {**BUY, "p5": "0.30000000000000004"}),
     ("StockInvalid", {**VISIT, "p15": "True"}),
+    *(("ProductMissing", {**values, "p2": "  "}) for values in (VISIT, BUY)),
+    *(("AmountMissing", without(BUY, name)) for name in ("p5", "p12", "p13")),
+    ("AmountMissing", without(BUY, "p5", "p12", "p13")),
+    *(("UrlInvalid", {**VISIT, "url": url}) for url in ("shop.example", "/lamps", "https://", "a b", "http:///x")),
+    *(("PlaceholderLeft", {**VISIT, "p7": id}) for id in ("[userId]", "%5BuserId%5D", "%5buserId]")),
     *(("CategoryInvalid", {**VISIT, "p4": path}) for path in ("Lamps", "1#A, B", "1#A;", "1#A#B")),
 ]
 
@@ -124,7 +129,10 @@ async def test_the_template_of_the_documentation_is_no_tracking(client):
     """Placeholders in brackets are to be filled in."""
     query = "p1=itemclick&p2=12345&coid=[cookieId]&ruid=[base64UserId]&sid=[sessionId]&am=[GetSimilarItems]"
     found = await entry(client, f"/raptor/1234.rsa?{query}")
-    assert set(codes(found["errors"])) == {"EncodingInvalid", "CookieIdInvalid", "SessionIdInvalid", "UserIdInvalid"}
+    malformed = {"CookieIdInvalid", "SessionIdInvalid", "UserIdInvalid", "PlaceholderLeft"}
+    assert set(codes(found["errors"])) == {*malformed, "EncodingInvalid"}
+    found = await entry(client, f"/raptor/1234.rsa?{query.replace('[', '%5B').replace(']', '%5D')}")
+    assert set(codes(found["errors"])) == malformed
 
 
 async def test_a_name_that_comes_twice(client):
@@ -143,6 +151,9 @@ async def test_only_get_is_a_tracking(client):
         ("EventCase", {"p1": "pageView", **IDS}),
         *(("UnknownParameter", {**VISIT, name: "1"}) for name in ("p0", "p01", "p1000", "user")),
         ("EmptyValue", {**VISIT, "p3": ""}),
+        ("SourceElsewhere", {**VISIT, "source": "webhook"}),
+        ("CategoryDeep", {**VISIT, "p4": "1#A;2#B;3#C;4#D;5#E"}),
+        ("AddressLong", {**VISIT, "p3": "a" * 8000}),
         ("BasketRepeats", {"p1": "basket", "p10": "A,B,A", **IDS}),
         ("PersonalData", {**VISIT, "p7": "user@example.com"}),
     ],
@@ -162,6 +173,7 @@ async def test_what_is_worth_a_warning(client, code, values):
         ({**SALE, **IDS}, [], ["StreamOnly", "StreamOnly"]),
         ({**SALE, "ruid": "user@example.com"}, ["UserIdInvalid"], []),
         (without(SALE, "p21"), ["OrderIdMissing"], []),
+        ({**SALE, "p1": "visit"}, ["StreamEventInvalid"], []),
     ],
 )
 async def test_sales_in_a_shop(client, values, errors, warnings):
@@ -198,6 +210,25 @@ async def test_an_order_line_that_comes_again_is_flagged(client):
     assert (await entry(client, address(BUY)))["duplicate"] is False
 
 
+async def test_two_equal_lines_of_one_order_are_no_repetition(client):
+    """Nothing in them says so; but they come one behind the other, and whoever had an answer does not send again."""
+    lines = [BUY, BUY, {**BUY, "p2": "SKU-2"}]
+    assert [(await entry(client, address(line)))["duplicate"] for line in lines] == [False] * 3
+    assert [(await entry(client, address(line)))["duplicate"] for line in lines] == [True] * 3
+
+
+async def test_a_line_whose_answer_was_lost_is_repeated(client):
+    await client.send("PUT", f"{CONTROL}faults", {"kind": "truncated", "count": 1})
+    await client.send("GET", address(BUY))
+    assert (await entry(client, address(BUY)))["duplicate"] is True
+
+
+async def test_an_order_of_one_line_that_comes_again_later_is_repeated(client):
+    await entry(client, address(BUY))
+    client.now += 2
+    assert (await entry(client, address(BUY)))["duplicate"] is True
+
+
 async def test_pages_that_come_again_are_no_duplicates(client):
     await entry(client, address(VISIT))
     assert (await entry(client, address(VISIT)))["duplicate"] is False
@@ -229,6 +260,7 @@ async def test_slow(client):
 def test_every_code_is_met_here() -> None:
     """What has no example may as well not be there."""
     shown = {code for code, _ in WRONG} | {"EncodingInvalid", "ParameterRepeated", "MethodInvalid", "SourceMissing"}
+    shown |= {"StreamEventInvalid"}
     assert shown == set(ERRORS)
 
 

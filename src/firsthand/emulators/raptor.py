@@ -9,7 +9,7 @@ Routes, under `/raptor`: `/{customer}.rsa` for trackings of a site, `/{customer}
 import re
 from base64 import b64decode
 from collections.abc import Mapping
-from typing import ClassVar, Literal, cast
+from typing import Any, ClassVar, Literal, NamedTuple, cast
 
 import msgspec
 
@@ -18,7 +18,7 @@ from firsthand.emulators.exchange import Answer, Reply, Request, not_found
 from firsthand.emulators.faults import CLOSING, COMMON_KINDS, Fault, spoil
 from firsthand.emulators.ledger import Entry
 from firsthand.emulators.raptor_checks import PARAMETER, Judgement, judge
-from firsthand.emulators.raptor_rules import Settings
+from firsthand.emulators.raptor_rules import LONGEST, Settings
 
 ROUTE = re.compile(r"/([A-Za-z0-9_-]{1,64})\.(rsa|stream)")
 BEACON = Reply(
@@ -26,8 +26,22 @@ BEACON = Reply(
 )
 MAX_LINES = 500_000
 """Order lines remembered in order to know a repeated one."""
+EQUAL_SECONDS = 2.0
+"""So soon after each other come two equal lines of one order."""
 
 _ANSWER_KINDS = frozenset(COMMON_KINDS) - CLOSING
+
+
+Line = tuple[str, ...]
+
+
+class Newest(NamedTuple):
+    """The line of an order that came last. `answered`: its sender was told so."""
+
+    line: Line
+    at: float
+    answered: bool
+    repeated: bool
 
 
 class RaptorEntry(Entry, gc=False, kw_only=True):
@@ -56,11 +70,13 @@ class Raptor(Emulator):
 
     def __init__(self, clock: Clock, seed: int, sleep: Sleep) -> None:
         super().__init__(clock, seed, sleep)
-        self._lines: dict[tuple[str, ...], None] = {}
+        self._lines: dict[Line, None] = {}
+        self._newest: dict[tuple[str, str], Newest] = {}
 
     def forget(self) -> None:
         super().forget()
         self._lines.clear()
+        self._newest.clear()
 
     async def answer(self, request: Request) -> Answer:
         route = ROUTE.fullmatch(request.path)
@@ -89,7 +105,9 @@ class Raptor(Emulator):
         answer: Answer,
     ) -> None:
         taken = fault is None or self.faults.kinds[fault.kind].taken
-        duplicate = taken and not found.errors and self._is_repeated(customer, found)
+        if len(request.url) > LONGEST:
+            found.warn("AddressLong")
+        duplicate = taken and not found.errors and self._is_repeated(customer, found, answered=fault is None)
         if duplicate:
             found.warn("DuplicateBuy", found.values.get("p21", "")[:50])
         values = found.values
@@ -117,14 +135,23 @@ class Raptor(Emulator):
         self.ledger.counts["faults"] += fault is not None
         self.ledger.counts["duplicate"] += duplicate
 
-    def _is_repeated(self, customer: str, found: Judgement) -> bool:
+    def _is_repeated(self, customer: str, found: Judgement, answered: bool) -> bool:
+        """Whether an order line came before. An order may have two equal ones: the second is taken for that where it
+        follows on the first at once, whose sender had its answer and so no cause to send it again."""
         if found.event != "buy":
             return False
+        order, at = (customer, found.values.get("p21", "")), self.clock()
         line = (customer, *(f"{name}={value}" for name, value in found.values.items() if PARAMETER.fullmatch(name)))
-        repeated = line in self._lines
-        self._lines[line] = None
-        while len(self._lines) > MAX_LINES:
-            del self._lines[next(iter(self._lines))]
+        newest = self._newest.get(order)
+        if newest is not None and newest.line == line and newest.answered and at - newest.at < EQUAL_SECONDS:
+            repeated = newest.repeated
+        else:
+            repeated = line in self._lines
+        self._lines[line], self._newest[order] = None, Newest(line, at, answered, repeated)
+        remembered: tuple[dict[Any, Any], ...] = (self._lines, self._newest)
+        for kept in remembered:
+            while len(kept) > MAX_LINES:
+                del kept[next(iter(kept))]
         return repeated
 
 

@@ -5,9 +5,9 @@ from base64 import b64decode
 from binascii import Error
 from dataclasses import dataclass, field
 from decimal import Context, Decimal
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote, unquote_to_bytes
 
-from firsthand.emulators.raptor_rules import ERRORS, EVENTS, NAMES, WARNINGS, Settings
+from firsthand.emulators.raptor_rules import ERRORS, EVENTS, MOST_LEVELS, NAMES, WARNINGS, Settings
 
 ENCODED = re.compile(r"(?:[A-Za-z0-9\-._~!'()*]|%[0-9A-Fa-f]{2})*")  # what encodeURIComponent leaves
 PARAMETER = re.compile(r"p[1-9][0-9]{0,2}")
@@ -15,6 +15,8 @@ GUID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a
 NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{1,20})?")
 COUNT = re.compile(r"[1-9][0-9]{0,8}")
 EMAIL = re.compile(r"[^\s@/?&=]@[^\s@]+\.[^\s@]")
+URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s/]\S*", re.I)
+PLACEHOLDER = re.compile(r"\[\w+\]")
 EMPTY_GUID = re.compile(r"[0-]*")
 EXACT = Context(prec=60)
 
@@ -48,10 +50,12 @@ def judge(method: str, query: str, stream: bool, settings: Settings) -> Judgemen
     _read(found, query)
     _names(found)
     _visitor(found, stream, settings)
+    if stream and found.event != "buy":
+        found.error("StreamEventInvalid", found.event[:50])
     if found.event == "itemclick" and not found.values.get("am"):
         found.error("ModuleMissing")
     if settings.usual_positions:
-        _positions(found)
+        _positions(found, stream)
     return found
 
 
@@ -85,6 +89,10 @@ def _names(found: Judgement) -> None:
             found.warn("EmptyValue", name[:50])
         if name != "ruid" and EMAIL.search(value):
             found.warn("PersonalData", name[:50])
+        if name != "p3" and PLACEHOLDER.fullmatch(unquote(value)):  # p3 is a name, which may be anything
+            found.error("PlaceholderLeft", name[:50])
+    if "url" in found.values and not URL.fullmatch(found.values["url"]):
+        found.error("UrlInvalid", found.values["url"][:50])
 
 
 def _visitor(found: Judgement, stream: bool, settings: Settings) -> None:
@@ -100,6 +108,8 @@ def _visitor(found: Judgement, stream: bool, settings: Settings) -> None:
             found.error(f"{code}Invalid", value[:50])
     if stream and values.get("source") != "webhook":
         found.error("SourceMissing")
+    if not stream and "source" in values:
+        found.warn("SourceElsewhere")
     if stream and not values.get("ruid"):
         found.warn("StreamUserMissing")
     if values.get("xuid") is not None and (values.get("ruid") is not None or values.get("reaid") is not None):
@@ -112,10 +122,11 @@ def _visitor(found: Judgement, stream: bool, settings: Settings) -> None:
             found.error("UserIdInvalid")
 
 
-def _positions(found: Judgement) -> None:
-    """What stands where it usually does, by Raptor's reference of events and parameters."""
+def _positions(found: Judgement, stream: bool) -> None:
+    """What stands where it usually does, by Raptor's reference of events and parameters. Its page about sales in a shop
+    shows them without amounts."""
     values, event = found.values, found.event
-    if event in ("visit", "buy", "itemclick") and not values.get("p2"):
+    if event in ("visit", "buy", "itemclick") and not values.get("p2", "").strip():
         found.error("ProductMissing")
     if event == "basket" and "p10" not in values:
         found.error("BasketMissing")
@@ -123,11 +134,13 @@ def _positions(found: Judgement) -> None:
         found.warn("BasketRepeats")
     if event == "buy" and not values.get("p21"):
         found.error("OrderIdMissing")
+    if event == "buy" and not stream and (lacking := [name for name in ("p5", "p12", "p13") if not values.get(name)]):
+        found.error("AmountMissing", " ".join(lacking))
     numbers = {"visit": {"p12": NUMBER}, "buy": {"p5": NUMBER, "p12": NUMBER, "p13": COUNT}}.get(event, {})
-    wrong = [name for name, form in numbers.items() if name in values and not form.fullmatch(values[name])]
+    wrong = [name for name, form in numbers.items() if values.get(name) and not form.fullmatch(values[name])]
     for name in wrong:
         found.error("NumberInvalid", f"{name}={values[name][:50]}")
-    if event == "buy" and not wrong and numbers.keys() <= values.keys():
+    if event == "buy" and not wrong and all(values.get(name) for name in numbers):
         subtotal, price, quantity = (Decimal(values[name]) for name in ("p5", "p12", "p13"))
         if subtotal != EXACT.multiply(price, quantity):
             found.error("SubtotalWrong", f"{subtotal} ≠ {price} × {quantity}")
@@ -136,3 +149,5 @@ def _positions(found: Judgement) -> None:
             found.error("StockInvalid", values["p15"][:50])
         if "p4" in values and not all(re.fullmatch(r"[^#;,]+#[^#;,]+", level) for level in values["p4"].split(";")):
             found.error("CategoryInvalid", values["p4"][:50])
+        if values.get("p4", "").count(";") >= MOST_LEVELS:
+            found.warn("CategoryDeep", values["p4"][:50])

@@ -21,6 +21,11 @@ NAMES = frozenset(
 )
 """What there is in the query besides p1 to p999."""
 
+MOST_LEVELS = 4
+"""Of a category: Raptor asks for three or four."""
+LONGEST = 8_000
+"""Bytes of an address. Our invention: servers take some 8 kB."""
+
 ERRORS: Mapping[str, str] = {
     "MethodInvalid": "not a GET",
     "EncodingInvalid": "not URL-encoded as UTF-8; a blank is %20",
@@ -32,11 +37,15 @@ ERRORS: Mapping[str, str] = {
     "SessionIdInvalid": "sid is neither a UUID v4 nor 32 hex digits",
     "UserIdInvalid": "ruid is not text in UTF-8, in base64",
     "ExternalIdNotAlone": "xuid together with ruid or reaid",
+    "PlaceholderLeft": "a placeholder of Raptor's documentation, such as [cookieId], that was not filled in",
+    "UrlInvalid": "url is no absolute URL",
+    "StreamEventInvalid": "what happened in a shop is something else than a sale (p1=buy)",
     "SourceMissing": "a sale in a shop without source=webhook",
     "ModuleMissing": "a click on an item without am, the module's name",
     "ProductMissing": "no product id (p2)",
     "BasketMissing": "no list of products (p10); it is empty when the basket is",
     "OrderIdMissing": "a sale without its order id (p21)",
+    "AmountMissing": "a sale without its subtotal (p5), price (p12) or quantity (p13)",
     "NumberInvalid": "a price (p12), a subtotal (p5) or a quantity (p13) that is no plain number with a decimal point",
     "SubtotalWrong": "the subtotal (p5) is not the price (p12) times the quantity (p13)",
     "StockInvalid": "the stock status (p15) is neither true nor false",
@@ -49,8 +58,11 @@ WARNINGS: Mapping[str, str] = {
     "UnknownParameter": "a name that Raptor does not document",
     "EmptyValue": "a value that is empty, in another place than p10",
     "DuplicateBuy": "the same order line has come before: it counts twice",
+    "AddressLong": "longer than 8,000 bytes: servers may cut it off or refuse it",
+    "CategoryDeep": "more than four levels of categories (p4)",
     "BasketRepeats": "a product that is in the basket's list twice",
     "PersonalData": "an e-mail address in another place than ruid",
+    "SourceElsewhere": "source, which goes with sales in a shop",
     "StreamOnly": "coid or sid with a sale in a shop, where there is no browser",
     "StreamUserMissing": "a sale in a shop without ruid: nobody can be told that bought it",
 }
