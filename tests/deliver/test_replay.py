@@ -116,21 +116,21 @@ async def test_the_same_revision_sends_the_same_bytes(world: World) -> None:
     await world.start(toy())
     await world.collect(event("no-vendor_rejected", context={"ids": {"toy_id": "abc"}}))
     await world.settle()
-    first = world.delivery("no-vendor_rejected").delivery.detail.body_sha256
+    first = world.delivery("no-vendor_rejected").delivery.detail.sent_sha256
     await world.replay(Filter())
     assert world.calls[0].body == world.calls[1].body
     again = world.delivery("no-vendor_rejected").delivery.detail
-    assert again.body_sha256 == first == hashlib.sha256(world.calls[1].body or b"").hexdigest()
+    assert again.sent_sha256 == first == hashlib.sha256(world.calls[1].sent).hexdigest()
 
 
 async def test_new_settings_send_other_bytes(world: World) -> None:
     await past(world)
-    first = world.delivery("no-field_invalid").delivery.detail.body_sha256
+    first = world.delivery("no-field_invalid").delivery.detail.sent_sha256
     await world.stop()
     await world.start(toy(settings=ToySettings(greeting="good day")))
     await world.replay(Filter(code="field_invalid"))
     assert world.calls[0].json["greeting"] == "good day"
-    assert world.delivery("no-field_invalid").delivery.detail.body_sha256 != first
+    assert world.delivery("no-field_invalid").delivery.detail.sent_sha256 != first
 
 
 async def test_consent_is_decided_again(world: World) -> None:

@@ -96,12 +96,13 @@ async def test_what_was_taken_in_an_earlier_try_is_no_surer_for_it(world: World)
     assert (delivery.certainty, delivery.detail.warnings) == ("accepted_with_warnings", "old format")
 
 
-async def test_the_body_is_known_by_its_hash(world: World) -> None:
+async def test_what_is_sent_is_known_by_its_hash(world: World) -> None:
     await world.start(toy(vendor="lines"))
     await world.collect(order("m1", "a", "b"))
     await world.settle()
-    bodies = b"".join(call.body or b"" for call in world.calls)
-    assert world.delivery("m1").delivery.detail.body_sha256 == hashlib.sha256(bodies).hexdigest()
+    sent = b"".join(call.sent for call in world.calls)
+    assert b"https://toy.example" in sent, "all that a GET has is its address"
+    assert world.delivery("m1").delivery.detail.sent_sha256 == hashlib.sha256(sent).hexdigest()
 
 
 # -- several events in one request -------------------------------------------------------------------------------------

@@ -56,6 +56,11 @@ class Call(NamedTuple):
     body: bytes | None
 
     @property
+    def sent(self) -> bytes:
+        """Address and body."""
+        return self.url.encode() + (self.body or b"")
+
+    @property
     def json(self) -> Any:
         return msgspec.json.decode(self.body or b"null")
 

@@ -270,7 +270,8 @@ class Attempts:
             detail = item.delivery.detail
             if not detail.tries:
                 detail.revision, detail.vendor_version = self._revision, self.vendor.version
-                detail.body_sha256 = hashlib.sha256(b"".join([r.body or b"" for r in requests])).hexdigest()
+                sent = b"".join([r.url.encode() + (r.body or b"") for r in requests])
+                detail.sent_sha256 = hashlib.sha256(sent).hexdigest()
             detail.tries += not detail.unfinished
         under_way, going = False, True
         for request in requests:

@@ -48,7 +48,7 @@ class Detail(msgspec.Struct, omit_defaults=True):
     """What the first attempt froze, and how far the delivery has come.
 
     `accepted` are the indexes of requests the vendor has taken, `unknown` of those it may have and that are not sent
-    again for that; `body_sha256` is of the first attempt's body.
+    again for that; `sent_sha256` is of the first attempt's addresses and bodies.
     """
 
     name: str = ""
@@ -57,7 +57,7 @@ class Detail(msgspec.Struct, omit_defaults=True):
     consent: Decision | None = None
     identity: Identity | None = None
     reason: Reason | None = None
-    body_sha256: str | None = None
+    sent_sha256: str | None = None
     tries: int = 0
     unfinished: bool = False
     """The last try ended between two requests. The next one goes on with it, as a part of the same try."""

@@ -48,7 +48,7 @@ def scrubbed(detail: Detail) -> Detail:
     return msgspec.structs.replace(
         detail,
         identity=None,
-        body_sha256=None,
+        sent_sha256=None,
         warnings=None,
         reason=Reason(reason.code, reason.field) if reason is not None else None,
     )
