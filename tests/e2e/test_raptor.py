@@ -1,11 +1,12 @@
 """Orders on their way to Raptor: one request per line, in their order, and none of them twice."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gateway import Emulator, Gateway, Json, call, config, order
+from tests.gateway import Emulator, Gateway, Json, call, config, order, until
 
 IDS = {"raptor_coid": "3f2504e0-4f89-41d3-9a0c-0305e82c3301", "raptor_sid": "9b2d7f1e-06c4-4c8a-b1f3-5d2e8a7c4b10"}
 LINES = [
@@ -87,6 +88,29 @@ def test_a_line_that_may_have_arrived_is_not_sent_again(tmp_path: Path, stream: 
         assert lines(received(stream)) == SUBTOTALS[:2]
         delivery = gateway.delivery("o-1", "raptor")
         assert (delivery["state"], delivery["reason"]["code"]) == ("dead", "outcome_unknown")
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped"])
+def test_a_large_order_in_the_middle_of_which_delivery_ends(tmp_path: Path, stream: Emulator, how: str):
+    """A stop ends it between two lines. A kill repeats at most the one under way and what the last 10 ms brought."""
+    products = [{"product_id": f"lamp-{n}", "price": 10, "quantity": 1} for n in range(60)]
+    call(stream.port, "PUT", "/_control/raptor/faults", {"kind": "slow", "seconds": 0.1})
+    with Gateway(tmp_path, raptor(), stream) as gateway:
+        gateway.send(bought("o-1", products=products))
+        until("it is in the middle", lambda: len(received(stream)) > 10)
+        if how == "killed":
+            gateway.back("deliver", gateway.kill("deliver"))
+        else:
+            gateway.stop()
+            assert len(received(stream)) < 50
+            gateway.start()
+        call(stream.port, "DELETE", "/_control/raptor/faults")
+        gateway.settle()
+        sent = Counter(line for line, _ in lines(received(stream)))
+        assert sent.keys() == {product["product_id"] for product in products}
+        assert sent.total() - len(sent) <= (2 if how == "killed" else 0)
+        assert gateway.delivery("o-1", "raptor")["state"] == "delivered"
+        assert gateway.counts("raptor")["balanced"]
 
 
 def test_a_sale_in_a_shop_and_one_of_nobody_known(tmp_path: Path, stream: Emulator):
