@@ -27,9 +27,8 @@ from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.slots import Slot, Slots
 from firsthand.deliver.tail import UNREADABLE, Entry, Tail
 from firsthand.deliver.window import Window
-from firsthand.event import Event, canonical_name, decoder
+from firsthand.event import Event, canonical_name, decoder, moment
 from firsthand.eventlog.base import Gap
-from firsthand.identity.lesson import moment
 from firsthand.ledger.records import OPEN, Delivery, LaneState
 from firsthand.ratelimit import TokenBucket
 from firsthand.reasons import Reason
