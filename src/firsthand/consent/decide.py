@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..event import Event, format_time
+from .codes import said as yes_or_no
 from .decision import Decision, Policy
 from .said import Said, read
 from .tcf import decode
@@ -46,7 +47,7 @@ def decide(event: Event, policy: Policy) -> Decision:
     sale (US Privacy, GPP) and `marketing: false`. Without one, the policy's basis decides; `hold` means that the answer
     is not known yet.
     """
-    return decide_consent(event.get("context", "consent"), policy)
+    return _withheld(event, policy) or decide_consent(event.get("context", "consent"), policy)
 
 
 def decide_consent(consent: Any, policy: Policy) -> Decision:
@@ -74,6 +75,14 @@ def _decide(said: Said, policy: Policy) -> Decision:
     return Decision("allow", "none")
 
 
+def _withheld(event: Event, policy: Policy) -> Decision | None:
+    """Of a page for minors, or of a sensitive kind, no advertising vendor is told anything, and be it without a name.
+    It says nothing of the visitor's other pages."""
+    if policy.advertising and yes_or_no(event.context.get("sensitive")):
+        return Decision("refuse", "sensitive", "the page is marked as for minors or of a sensitive kind")
+    return None
+
+
 def decide_again(
     event: Event, at_ms: int, circles: Iterable[Iterable[GivenAnswer]], policy: Policy
 ) -> tuple[Decision, GivenAnswer | None]:
@@ -87,7 +96,7 @@ def decide_again(
     """
     consent = event.get("context", "consent")
     said = read(consent)
-    own = _decide(said, policy)
+    own = _withheld(event, policy) or _decide(said, policy)
     if own.decision in REFUSALS:
         return own, None
     since_ms = at_ms if _answers(said, own, policy) else None
