@@ -102,7 +102,7 @@ def decide_again(
     since_ms = at_ms if _answers(said, own, policy) else None
     counted: tuple[Decision, GivenAnswer] | None = None
     for circle in circles:
-        found = _newest(circle, since_ms, said.applies is True, policy)
+        found = _newest(circle, since_ms, (consent, said, own), policy)
         if found is None:
             continue
         if counted is None or (found[0].decision in REFUSALS and counted[1].at_ms <= found[1].at_ms):
@@ -114,19 +114,22 @@ def decide_again(
 
 
 def _newest(
-    answers: Iterable[GivenAnswer], since_ms: int | None, gdpr_applies: bool, policy: Policy
+    answers: Iterable[GivenAnswer], since_ms: int | None, event: tuple[Any, Said, Decision], policy: Policy
 ) -> tuple[Decision, GivenAnswer] | None:
-    """The newest of these answers that answers what the policy asks. Of two of the same moment, a refusal."""
+    """The newest of these answers that answers what the policy asks. Of two of the same moment, a refusal. `event` is
+    what the event itself says, which is nearly always what there is."""
     best: tuple[int, bool] | None = None
     found = None
     for answer in answers:
         if since_ms is not None and answer.at_ms < since_ms:
             continue
-        said = read(answer.consent)
-        decision = _decide(said, policy)
+        said, decision = event[1:]
+        if answer.consent != event[0]:
+            said = read(answer.consent)
+            decision = _decide(said, policy)
         if not _answers(said, decision, policy):
             continue
-        if gdpr_applies and said.applies is False:
+        if event[1].applies and said.applies is False:
             continue  # given where another law holds than where the event happened
         rank = answer.at_ms, decision.decision in REFUSALS
         if best is None or rank > best:
