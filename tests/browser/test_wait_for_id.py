@@ -1,4 +1,4 @@
-"""With `delivery.wait_for_id`, the very first page of a visitor reaches Criteo with the GUM id, which comes after it."""
+"""With `delivery.wait_for_id`, the first page of a new visitor reaches Criteo with the GUM id, which comes after it."""
 
 from collections.abc import Iterator
 
