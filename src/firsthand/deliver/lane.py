@@ -388,11 +388,10 @@ class Lane:
         return min([max(0.0, (next_ms - now_ms) / 1000) for next_ms in due if next_ms is not None], default=IDLE)
 
     def _flow(self) -> None:
-        if self._flowing:
-            return
-        self._flowing = True
-        self._room.set()
-        self._slots.wake()
+        self._room.set()  # a reader may have met a ledger that could not commit for so short that we never saw it
+        if not self._flowing:
+            self._flowing = True
+            self._slots.wake()
 
     def _choose_probe(self) -> Item | None:
         """The oldest retry, else the oldest event that waits; it goes to its slot past the closed gate."""
