@@ -184,6 +184,7 @@ async def test_sending_stops_while_outcomes_cannot_be_recorded(world: World) -> 
 async def test_a_ledger_that_is_full_for_a_moment_leaves_no_reader_waiting(world: World) -> None:
     """So short that the lane's keeper never saw it, and the reader did."""
     await world.start(toy())
+    await world.settle()
     lane = world.lanes["toy"]
     world.recorder.stalled = True
     await world.collect(event("m1"))
