@@ -14,6 +14,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -22,7 +23,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from itertools import islice
+from itertools import cycle, islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self, TypeVar
@@ -87,9 +88,17 @@ def config(*integrations: Json, **fields: Any) -> Json:
 # -- processes -------------------------------------------------------------------------------------------------------
 
 
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_ports = cycle(random.sample(range(10_000 + 5_000 * WORKER, 15_000 + 5_000 * WORKER), 5_000))
+
+
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    """Not among those that the system gives to whoever connects, or that tests side by side use: a gateway that is
+    started again must find its port free."""
+    for port in _ports:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
+    raise AssertionError("no port is free")
 
 
 def call(port: int, method: str, path: str, body: object = None, headers: Mapping[str, str] | None = None) -> Any:

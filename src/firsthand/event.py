@@ -101,5 +101,13 @@ def parse_time(text: str) -> int:
     return round(when.timestamp() * 1000)
 
 
+def moment(event: Event, received_ms: int) -> int:
+    """When an event happened. No event is newer than its arrival: a clock that runs ahead must not win for ever."""
+    try:
+        return min(parse_time(event.timestamp), received_ms)
+    except ValueError:
+        return received_ms
+
+
 decoder = msgspec.json.Decoder(Event)
 encoder = msgspec.json.Encoder()

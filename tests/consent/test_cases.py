@@ -1,7 +1,8 @@
 """Every situation of consent as a case file: the event, the integration's rule, and what leaves for the vendor.
 
-What needs time (a held event that is answered, a withdrawal, an opt-out at the vendor) is in
-`tests/deliver/test_holding.py`; what pages ask the vendor's sync, in `tests/collect/test_sync.py`.
+What needs time (a held event that is answered, a withdrawal while it is tried again) is in
+`tests/deliver/test_holding.py` and `test_withdrawal.py`; what pages ask the vendor's sync, in
+`tests/collect/test_sync.py`.
 """
 
 from pathlib import Path
@@ -32,7 +33,9 @@ SITUATIONS = {
         "gpc", "gpc_anonymous", "gpc_not_asked", "us_opt_out", "us_opt_out_anonymous", "us_no_opt_out",
         "gpp_opt_out", "gpp_opt_out_anonymous", "gpp_no_opt_out", "gpp_elsewhere",
     ],
-    "withheld by the shop": ["withheld_by_the_shop"],
+    "opted out at the vendor": ["opted_out_at_criteo"],
+    "withdrawn later": ["withdrawn_later"],
+    "minor or sensitive": ["sensitive_page", "withheld_by_the_shop"],
 }  # fmt: skip
 
 

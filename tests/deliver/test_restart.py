@@ -181,6 +181,19 @@ async def test_sending_stops_while_outcomes_cannot_be_recorded(world: World) -> 
     assert max(Counter(world.sent()).values()) == 1
 
 
+async def test_a_ledger_that_is_full_for_a_moment_leaves_no_reader_waiting(world: World) -> None:
+    """So short that the lane's keeper never saw it, and the reader did."""
+    await world.start(toy())
+    await world.settle()
+    lane = world.lanes["toy"]
+    world.recorder.stalled = True
+    await world.collect(event("m1"))
+    await world.until(lambda: len(lane._room._waiters) > 0)
+    world.recorder.stalled = False
+    lane.poke()
+    await world.until(lambda: world.sent() == ["m1"])
+
+
 async def test_a_stop_while_the_ledger_is_full_loses_nothing(world: World) -> None:
     await world.start(toy())
     await world.collect(event("first"))

@@ -64,6 +64,13 @@ class Shop:
     def known(self, anonymous_id: str | None = None, user_id: str | None = None, source: str = "shop") -> Known:
         return self.hub.known(source, anonymous_id, user_id)
 
+    def answer(self, anonymous_id: str | None = None, user_id: str | None = None) -> tuple[dict[str, Any], int] | None:
+        """The newest answer on consent, and when it was given, of the nearest ids that gave any."""
+        for circle in self.known(anonymous_id, user_id).answers:
+            if circle:
+                return tuple(max(circle, key=lambda answer: answer.at_ms))  # type: ignore[return-value]
+        return None
+
     def gum(self, anonymous_id: str | None = None, user_id: str | None = None, at: float = 0) -> str | None:
         """The GUM id that may be used some seconds after noon, by a rule that `marketing: false` refuses."""
         refused = lambda consent: consent.get("categories", {}).get("marketing") is False  # noqa: E731

@@ -19,7 +19,7 @@ NO: dict[str, Any] = {"categories": {"marketing": False}}
 
 def test_nothing_is_known_of_a_stranger(shop: Shop) -> None:
     known = shop.known("a-1", "u-1")
-    assert (known.consent, known.email, known.user_id, known.identity("criteo_gum_id", "123")) == (
+    assert (shop.answer("a-1", "u-1"), known.email, known.user_id, known.identity("criteo_gum_id", "123")) == (
         None,
         None,
         "u-1",
@@ -111,7 +111,7 @@ def test_previous_ids_are_the_same_browser(shop: Shop) -> None:
     shop.see(event(1, anonymous_id="proposal", ids={GUM: "gum-1"}, consent=YES))
     shop.see(event(2, anonymous_id="cookie", previous_id="proposal"))
     assert shop.gum("cookie") == "gum-1"
-    assert shop.known("cookie").consent == (YES, NOW_MS + SECOND)
+    assert shop.answer("cookie") == (YES, NOW_MS + SECOND)
 
 
 @pytest.mark.parametrize("previous", [{"anonymous_id": "x"}, {"user_id": "x"}])
@@ -147,18 +147,48 @@ def test_sources_keep_sites_apart(shop: Shop) -> None:
 def test_the_newest_answer_counts_also_when_an_older_one_comes_late(shop: Shop) -> None:
     shop.see(event(1, anonymous_id="a", consent=YES), event(5, anonymous_id="a", consent=NO))
     shop.see(event(3, anonymous_id="a", consent=YES))
-    assert shop.known("a").consent == (NO, NOW_MS + 5 * SECOND)
+    assert shop.answer("a") == (NO, NOW_MS + 5 * SECOND)
 
 
 def test_an_answer_that_is_repeated_is_as_new_as_its_last_time(shop: Shop) -> None:
     shop.see(event(1, anonymous_id="a", consent=NO), event(5, anonymous_id="a", consent=NO))
     shop.see(event(3, anonymous_id="a", consent=YES))
-    assert shop.known("a").consent == (NO, NOW_MS + 5 * SECOND)
+    assert shop.answer("a") == (NO, NOW_MS + 5 * SECOND)
+
+
+def test_an_answer_that_is_given_again_after_another_one_outlives_the_process(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", consent=NO), event(60, anonymous_id="a", consent=YES))
+    shop.see(event(120, anonymous_id="a", consent=NO))
+    shop.crash()
+    assert shop.answer("a") == (NO, NOW_MS + 120 * SECOND)
+
+
+def test_a_user_who_is_back_after_another_one_is_so_after_a_restart(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", user_id="ann"), event(60, anonymous_id="a", user_id="bob"))
+    shop.see(event(120, anonymous_id="a", user_id="ann"))
+    shop.crash()
+    assert shop.known("a").user_id == "ann"
+
+
+def test_an_id_that_is_back_after_another_one_is_so_after_a_restart(shop: Shop) -> None:
+    for at, value in ((1, "gum-1"), (60, "gum-2"), (120, "gum-1")):
+        shop.see(event(at, anonymous_id="a", ids={GUM: value}))
+    shop.crash()
+    assert shop.gum("a", at=130) == "gum-1"
+
+
+def test_an_id_opted_out_of_is_no_new_one_without_its_caller(shop: Shop) -> None:
+    shop.see(sync(1, "OK", "gum-1", anonymous_id="a"), sync(5, "OptOut", anonymous_id="a"))
+    shop.see(event(9, anonymous_id="a", ids={"criteo_gum_id": "gum-1"}))
+    names = [GUM, "criteo_gum_id"]
+    assert shop.known("a").opt_out_ms(names) == NOW_MS + 5 * SECOND
+    shop.see(event(10, anonymous_id="a", ids={"criteo_gum_id": "gum-2"}))
+    assert shop.known("a").opt_out_ms(names) is None
 
 
 def test_an_event_without_an_answer_changes_none(shop: Shop) -> None:
     shop.see(event(1, anonymous_id="a", consent=YES), event(2, anonymous_id="a", consent={"gpc": False}))
-    assert shop.known("a").consent == (YES, NOW_MS + 1 * SECOND)
+    assert shop.answer("a") == (YES, NOW_MS + 1 * SECOND)
 
 
 def test_an_id_from_before_a_withdrawal_is_not_used_again(shop: Shop) -> None:
@@ -182,7 +212,7 @@ def test_what_was_learned_outlives_the_process(shop: Shop) -> None:
     shop.see(event(1, anonymous_id="a", user_id="u", ids={GUM: "gum-1"}, consent=YES, email="ann@example.com"))
     shop.crash()
     known = shop.known("a")
-    assert (shop.gum("a"), known.user_id, known.email, known.consent) == (
+    assert (shop.gum("a"), known.user_id, known.email, shop.answer("a")) == (
         "gum-1",
         "u",
         "ann@example.com",
@@ -200,20 +230,20 @@ def test_what_was_not_written_is_observed_again(shop: Shop, monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(shop.hub._store, "write", full)
         shop.see(event(2, anonymous_id="a", consent=NO))
-    assert shop.known("a").consent == (NO, NOW_MS + 2 * SECOND), "in memory it is known"
+    assert shop.answer("a") == (NO, NOW_MS + 2 * SECOND), "in memory it is known"
     shop.crash()
     assert shop.hub.position(0) == 1
     shop.position = 1
     shop.see(event(2, anonymous_id="a", consent=NO))
     shop.crash()
-    assert shop.known("a").consent == (NO, NOW_MS + 2 * SECOND)
+    assert shop.answer("a") == (NO, NOW_MS + 2 * SECOND)
 
 
 def test_entries_observed_before_undo_nothing(shop: Shop) -> None:
     shop.see(event(1, anonymous_id="a", consent=YES), sync(2, "OptOut", anonymous_id="a"))
     old = [(1, "shop", NOW_MS, event(9, anonymous_id="a", consent=NO))]
     shop.hub.observe(0, old, 1)
-    assert shop.known("a").consent == (YES, NOW_MS + SECOND)
+    assert shop.answer("a") == (YES, NOW_MS + SECOND)
     assert shop.hub.position(0) == 2
 
 
@@ -264,4 +294,4 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
 
 def test_the_time_of_an_event_is_never_later_than_its_arrival(shop: Shop) -> None:
     shop.hub.observe(0, [(1, "shop", NOW_MS, event(30 * DAY, anonymous_id="a", consent=YES))], 1)
-    assert shop.known("a").consent == (YES, NOW_MS)
+    assert shop.answer("a") == (YES, NOW_MS)

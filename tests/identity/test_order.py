@@ -56,7 +56,8 @@ def known(shop: Shop) -> dict[object, object]:
             known = shop.known(me, user)
             ids = [shop.gum(me, user, at) for at in (0, 2_500, 6_000)]
             opted = [known.opted_out(GUM, value, NOW_MS + at * SECOND) for value in ("g-1", "g-2") for at in (0, 6_000)]
-            found[me, user] = (ids, opted, known.consent, known.email, known.user_id)
+            answers = [sorted(circle, key=repr) for circle in known.answers]
+            found[me, user] = (ids, opted, answers, known.email, known.user_id)
     return found
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -248,6 +249,61 @@ def test_a_head_that_cannot_be_written_is_written_later(books: Books) -> None:
     assert len(books.heads) == 1
 
 
+def test_a_chain_written_anew_shows_though_its_own_heads_are_added(books: Books) -> None:
+    for position in (1, 2):
+        books.commit(delivery(position), at_ms=NOW_MS + position)
+    books.ledger.export_consent_head(NOW_MS)
+    with (books.folder / HEADS).open("a") as file:
+        file.write('{"sequence":2,"hash":"%s","at":"2026-11-23T00:00:00.000Z"}\n' % ("0" * 64))
+    with pytest.raises(Broken, match="two hashes"):
+        books.verify()
+
+
+def test_a_beginning_that_was_cut_off_shows_by_a_head_too_young_to_be_gone(books: Books) -> None:
+    for day in range(4):
+        books.commit(delivery(day + 1), at_ms=NOW_MS + day * DAY_MS)
+        books.ledger.export_consent_head(NOW_MS + day * DAY_MS)
+    books.ledger.prune(NOW_MS + 2 * DAY_MS)
+    reader = ConsentReader(books.folder)
+    try:
+        assert reader.verify(kept_since_ms=NOW_MS + 2 * DAY_MS).first == 3
+        with pytest.raises(Broken, match="the log begins after it") as broken:
+            reader.verify(kept_since_ms=NOW_MS)
+        assert broken.value.sequence == 1
+    finally:
+        reader.close()
+
+
+def test_a_new_ledger_begins_with_heads_of_its_own(books: Books) -> None:
+    """As after a ledger was moved away because its file was damaged."""
+    for position in range(1, 6):
+        books.commit(delivery(position))
+    books.ledger.export_consent_head(NOW_MS)
+    books.close()
+    for file in books.folder.glob("ledger.db*"):
+        file.unlink()
+    books.open()
+    books.commit(delivery(1))
+    books.ledger.export_consent_head(NOW_MS + DAY_MS)
+    assert books.verify() == Verified(first=1, last=1, decisions=1, heads=1, rows=1)
+    (aside,) = books.folder.glob("consent-heads.until-*.jsonl")
+    assert '"sequence":5' in aside.read_text()
+
+
+def test_commits_of_two_threads_make_one_chain(books: Books) -> None:
+    """As when an erasure commits beside the recorder."""
+    other = books.ledger.open_lane("raptor", "raptor", ["shop"], {0: 0}, lambda shard, position: {}).id
+
+    def work(lane: int, first: int) -> None:
+        for position in range(first, first + 100):
+            books.ledger.commit([LaneBatch(lane=lane, deliveries=[delivery(position)])], NOW_MS)
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in (pool.submit(work, books.lane, 1), pool.submit(work, other, 1_000)):
+            done.result()
+    assert books.verify() == Verified(first=1, last=200, decisions=200, heads=0, rows=200)
+
+
 # -- age and growth ----------------------------------------------------------------------------------------------------
 
 
@@ -256,15 +312,15 @@ def test_what_is_pruned_leaves_a_chain_that_can_be_proved(books: Books) -> None:
         books.commit(delivery(day + 1), at_ms=NOW_MS + day * DAY_MS)
         books.ledger.export_consent_head(NOW_MS + day * DAY_MS)
     books.ledger.prune(NOW_MS + 6 * DAY_MS)
-    assert books.verify() == Verified(first=7, last=10, decisions=4, heads=10, rows=4)
+    assert books.verify() == Verified(first=7, last=10, decisions=4, heads=5, rows=4)
     books.close()
     books.open()
     books.commit(delivery(11), at_ms=NOW_MS + 11 * DAY_MS)
     assert books.verify().last == 11
     books.ledger.prune(NOW_MS + 20 * DAY_MS)
-    assert books.verify() == Verified(first=11, last=11, decisions=0, heads=10, rows=0)
+    assert books.verify() == Verified(first=11, last=11, decisions=0, heads=0, rows=0)
     books.commit(delivery(12), at_ms=NOW_MS + 21 * DAY_MS)
-    assert books.verify() == Verified(first=12, last=12, decisions=1, heads=10, rows=1)
+    assert books.verify() == Verified(first=12, last=12, decisions=1, heads=0, rows=1)
 
 
 def test_an_open_delivery_outlives_its_first_decisions(books: Books) -> None:

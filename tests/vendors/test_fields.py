@@ -93,7 +93,7 @@ def test_flags(setting: int | str, value: Any, found: int | None) -> None:
     [
         ({"gdprApplies": True, "tcString": "C1"}, (True, "C1")),
         ({"gdprApplies": 1, "tcString": None}, (True, "")),
-        ({"gdprApplies": "yes", "tcString": "C1"}, (None, "C1")),
+        ({"gdprApplies": "perhaps", "tcString": "C1"}, (None, "C1")),
         ([], (None, "")),
     ],
 )

@@ -71,6 +71,8 @@ class Case(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     identity: Identity | None = None
     """What is known of the visitor. None: what the event itself says."""
     consent: Consent | None = None
+    history: list[Event] = []
+    """What else the same visitor has sent by `now`, earlier or later than the event: an answer on consent, an id."""
     now: str | None = None
     """When the event is delivered. None: at once, so that it is never too old."""
     expect: Expectation
@@ -80,6 +82,8 @@ class Case(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
             raise ValueError("a case has either `vendor`, with its `settings`, or `integration`")
         if self.integration is not None and self.settings is not None:
             raise ValueError("a case with `integration` takes its settings from the configuration: remove `settings`")
+        if self.history and self.now is None:
+            raise ValueError("a case with `history` says `now`: what was answered when decides")
         if self.now is not None:
             _check_time("now", self.now)
             _check_time("event.timestamp", self.event.timestamp)

@@ -2,7 +2,10 @@
 
 import asyncio
 import dataclasses
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -18,10 +21,12 @@ from firsthand.deliver.clock import Clock
 from firsthand.deliver.process import callers_of
 from firsthand.deliver.redirects import Sender
 from firsthand.event import Event, canonical_name, format_time, parse_time
+from firsthand.identity import Hub
+from firsthand.identity.lesson import names_of
 from firsthand.ledger.records import Delivery, Failure
 from firsthand.reasons import Reason
 from firsthand.state import Live
-from firsthand.vendors import VendorError, get
+from firsthand.vendors import VendorError, get, registry
 from firsthand.vendors.base import Answer, AnyVendor, Input, Request, Setup
 
 NOW_MS = parse_time("2026-01-01T00:00:00Z")
@@ -84,22 +89,24 @@ def rehearse(case: Case, subject: Subject) -> Outcome:
 
     def build(setup: Setup[Any], inputs: Sequence[Input]) -> list[Request]:
         consent = inputs[0].consent if case.consent is None else Decision(**msgspec.structs.asdict(case.consent))
-        requests.extend(vendor.build(setup, [Input(case.event, inputs[0].name, inputs[0].identity, consent)]))
+        event = msgspec.structs.replace(case.event, context=inputs[0].event.context)  # with the answer that counted
+        requests.extend(vendor.build(setup, [Input(event, inputs[0].name, inputs[0].identity, consent)]))
         return []  # so that nothing is sent
 
     if case.consent is not None:
         # Decided by the case: whatever the event says, it comes to `build`, which puts the case's decision in place.
         integration = msgspec.structs.replace(integration, consent=Consent(basis="none", on_refusal="anonymise"))
     event, clock = _at_its_time(case)
-    attempts = _attempts(integration, dataclasses.replace(vendor, build=build), subject, clock)
     name = canonical_name(event, subject.home_urls)
     delivery = Delivery(shard=0, position=1, source=subject.source, visitor=0, received_ms=_received_ms(event))
     delivery.detail.identity = case.identity
     item = Item(delivery, event, name)
-    unwanted = attempts.unwanted(event, name)
-    if unwanted is not None:
-        return Outcome(state="filtered", reason=unwanted)
-    asyncio.run(attempts.attempt([item]))
+    with _hub(case, subject.source) as hub:
+        attempts = _attempts(integration, dataclasses.replace(vendor, build=build), subject, clock, hub)
+        unwanted = attempts.unwanted(event, name)
+        if unwanted is not None:
+            return Outcome(state="filtered", reason=unwanted)
+        asyncio.run(attempts.attempt([item]))
     if requests:
         return Outcome(tuple(requests))
     decision = delivery.detail.consent
@@ -121,7 +128,21 @@ def _received_ms(event: Event) -> int:
         raise CaseError("event.receivedAt is no time such as 2026-11-22T10:15:00Z") from None
 
 
-def _attempts(integration: Integration, vendor: AnyVendor, subject: Subject, clock: Clock) -> Attempts:
+@contextmanager
+def _hub(case: Case, source: str) -> Iterator[Hub | None]:
+    """What has been learned from the case's history."""
+    if not case.history:
+        yield None
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        hub = Hub(Path(folder), names_of(registry().values()))
+        entries = [(n, source, _received_ms(event), event) for n, event in enumerate(case.history, 1)]
+        hub.observe(0, entries, len(entries))
+        yield hub
+        hub.close()
+
+
+def _attempts(integration: Integration, vendor: AnyVendor, subject: Subject, clock: Clock, hub: Hub | None) -> Attempts:
     # The vendor's own addresses, so that a case holds in sandbox as in production; the emulator's where there are none.
     endpoints = vendor.endpoints(integration.settings, EMULATOR) | vendor.endpoints(integration.settings, None)
     return Attempts(
@@ -133,6 +154,7 @@ def _attempts(integration: Integration, vendor: AnyVendor, subject: Subject, clo
         sender=Sender(NoNetwork(), (), clock),
         breaker=Breaker(clock),
         clock=clock,
+        hub=hub,
     )
 
 

@@ -42,6 +42,7 @@ from firsthand.collect.request import (
 )
 from firsthand.collect.sync import Syncs
 from firsthand.config import Integration, Source
+from firsthand.consent import cmp
 from firsthand.event import Event, format_time
 from firsthand.eventlog.base import LogUnavailable, LogWriter, Record, visitor_hash
 from firsthand.secret import Secret
@@ -166,8 +167,7 @@ class Collector:
             self._count_refused(known, fault)
             raise
         visit = self._visit(source, request)
-        if visit is not None:
-            visit.complete(event)
+        _complete_visitor(event, source, visit, request)
         await self._keep(source, event, now_ms)
         return visit.set_cookies() if visit else []
 
@@ -198,8 +198,7 @@ class Collector:
                 event = complete(
                     wire, path=path, now_ms=now_ms, received_at=received_at, batch=batch, connection=request.connection
                 )
-                if visit is not None:
-                    visit.complete(event)
+                _complete_visitor(event, source, visit, request)
                 _note_bot(source, event)
                 records.append(_record(source.key, event, now_ms))
             except Fault as fault:
@@ -235,6 +234,14 @@ class Collector:
             secure=request.secure,
             now=self._clock(),
         )
+
+
+def _complete_visitor(event: Event, source: Source, visit: Visit | None, request: Request) -> None:
+    """What the request says of the visitor: all of a page's, of others what the event says itself, and Sec-GPC."""
+    if visit is not None:
+        visit.complete(event)
+    else:
+        cmp.complete(event.context, {}, request.headers.get(b"sec-gpc") == b"1", source.cmp)
 
 
 def _note_bot(source: Source, event: Event) -> None:

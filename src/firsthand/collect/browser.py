@@ -8,7 +8,6 @@ import re
 import uuid
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from firsthand.collect.cookies import Jar, set_cookie
@@ -16,9 +15,7 @@ from firsthand.collect.hosts import site_of
 from firsthand.collect.request import HeaderList, Headers
 from firsthand.config import Integration, Source
 from firsthand.consent import cmp
-from firsthand.consent.gpp import with_gpp
-from firsthand.consent.storage import STORING, may_store
-from firsthand.consent.tcf import gdpr_applies
+from firsthand.consent.storage import may_store, refuses_storing
 from firsthand.event import Event
 from firsthand.secret import Secret
 from firsthand.vendors import get
@@ -100,10 +97,10 @@ class Visit:
         ids = self._landing(event)
         if self._site is not None:
             consent = context.get("consent")
-            if may_store(consent if isinstance(consent, dict) else {}, self._source.cookies):
+            if may_store(consent, self._source.cookies):
                 self._keep = True
                 self._recognise(event, ids)
-            elif _refuses(consent):
+            elif refuses_storing(consent):
                 self._keep = False
         if ids:
             own = context.get("ids")
@@ -217,18 +214,6 @@ class Visit:
     def _sealed(self, cookie: Cookie, value: str) -> str:
         """What the cookie holds: an e-mail address is never there in clear text."""
         return value if cookie.make != "email" else self._secret.encrypt(SEALING, value.encode())
-
-
-def _refuses(consent: Any) -> bool:
-    """Whether an answer that does not allow cookies is one at all; one that is not known yet removes none."""
-    if not isinstance(consent, dict):
-        return False
-    consent = with_gpp(consent)
-    tcf = consent.get("tcf")
-    if isinstance(tcf, dict) and gdpr_applies(tcf) is not False and tcf.get("tcString"):
-        return True
-    categories = consent.get("categories")
-    return isinstance(categories, dict) and any(categories.get(name) is False for name in STORING)
 
 
 def _parameter(event: Event, name: str) -> str | None:

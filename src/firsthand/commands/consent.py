@@ -33,7 +33,7 @@ def verify(
 
     reader = _open(data)
     try:
-        found = reader.verify()
+        found = reader.verify(_kept_since_ms(data))
     except Broken as broken:
         if as_json:
             print_json({"whole": False, "sequence": broken.sequence, "message": str(broken)})
@@ -112,6 +112,20 @@ def _open(data: Path | None) -> "ConsentReader":
     except NoConsentLog as error:
         fail(str(error))
         raise
+
+
+def _kept_since_ms(data: Path | None) -> int | None:
+    """What was decided since must still be there. A head may be exported up to a day after what it stands for."""
+    import time
+
+    from firsthand.cli import settings_with
+    from firsthand.state import State, StateError
+
+    try:
+        kept = State.open(settings_with(data).data).process().ledger.max_age
+    except StateError:
+        return None  # a ledger that was handed over alone: how long it is kept is not known
+    return round((time.time() - kept + 86_400) * 1000)
 
 
 def _time(option: str, text: str | None) -> int | None:

@@ -15,15 +15,19 @@ from typing import Any, NamedTuple
 import msgspec
 
 from ..event import Event, format_time
+from .codes import said as yes_or_no
 from .decision import Decision, Policy
-from .gpp import with_gpp
-from .tcf import decode, gdpr_applies
+from .said import Said, read
+from .tcf import decode
 
 # The US Privacy strings (IAB CCPA Compliance Framework, version 1: version, notice given, opted out of sale, covered
 # by the LSPA) that leave an advertiser free to sell: notice given and not opted out, or the law does not apply.
 # These are the ones Criteo's own tag accepts; any other, such as no notice given, counts as opted out.
 _NOT_OPTED_OUT = frozenset({"1YNY", "1YNN", "1YN-", "1-N-", "1---"})
 
+_NOT_APPLICABLE = "1---"
+
+REFUSALS = ("refuse", "anonymise")
 ADVERTISING = "marketing"
 """The category whose refusal every advertising vendor keeps to, whatever the integration's basis."""
 
@@ -43,77 +47,116 @@ def decide(event: Event, policy: Policy) -> Decision:
     sale (US Privacy, GPP) and `marketing: false`. Without one, the policy's basis decides; `hold` means that the answer
     is not known yet.
     """
-    return decide_consent(event.get("context", "consent"), policy)
+    return _withheld(event, policy) or decide_consent(event.get("context", "consent"), policy)
 
 
 def decide_consent(consent: Any, policy: Policy) -> Decision:
     """The same by a `context.consent`, whosesoever."""
-    consent = with_gpp(consent) if isinstance(consent, dict) else {}
-    by_tcf = _by_tcf(consent.get("tcf"), policy)
-    if by_tcf.decision in ("refuse", "anonymise"):
+    return _decide(read(consent), policy)
+
+
+def _decide(said: Said, policy: Policy) -> Decision:
+    by_tcf = _by_tcf(said, policy)
+    if by_tcf.decision in REFUSALS:
         return by_tcf
     if policy.advertising:
-        if consent.get("gpc") is True:
+        if said.gpc:
             return _refused(policy, "gpc", "Global Privacy Control is on")
-        us_privacy = consent.get("usPrivacy")
-        if isinstance(us_privacy, str) and us_privacy and us_privacy not in _NOT_OPTED_OUT:
+        if said.us_privacy and said.us_privacy not in _NOT_OPTED_OUT:
             return _refused(policy, "us_privacy", "the US Privacy string does not allow sale")
-        if opted_out := consent.get("optedOut"):
-            return _refused(policy, "gpp", opted_out)
-        if _categories(consent).get(ADVERTISING) is False:
+        if said.opted_out:
+            return _refused(policy, "gpp", said.opted_out)
+        if said.categories.get(ADVERTISING) is False:
             return _refused(policy, "categories", f"{ADVERTISING} refused")
     if policy.basis == "tcf":
         return by_tcf
     if policy.basis == "categories":
-        return _by_categories(consent, policy)
+        return _by_categories(said.categories, policy)
     return Decision("allow", "none")
 
 
-def decide_again(
-    event: Event, others: Iterable[GivenAnswer | None], policy: Policy
-) -> tuple[Decision, GivenAnswer | None]:
-    """What may be done with an event when it is about to be sent, and the answer that counted if not its own.
+def _withheld(event: Event, policy: Policy) -> Decision | None:
+    """Of a page for minors, or of a sensitive kind, no advertising vendor is told anything, and be it without a name.
+    It says nothing of the visitor's other pages."""
+    if policy.advertising and yes_or_no(event.context.get("sensitive")):
+        return Decision("refuse", "sensitive", "the page is marked as for minors or of a sensitive kind")
+    return None
 
-    A refusal of the event stands. What the event does not answer, the newest of the visitor's other answers that
-    this policy can be decided by does. And where the event allows, a refusal given since wins: `others` are answers
-    newer than the event's, where it has one.
+
+def decide_again(
+    event: Event, at_ms: int, circles: Iterable[Iterable[GivenAnswer]], policy: Policy
+) -> tuple[Decision, GivenAnswer | None]:
+    """What may be done with an event of some time when it is about to be sent, and the answer that counted if not its
+    own.
+
+    `circles` are the visitor's other answers, from those of the event's own browser to those of the same user's other
+    browsers. A refusal of the event stands. What the event does not answer, the nearest circle does that answers it,
+    by its newest answer to that; where the event allows, only what was answered since counts. A newer refusal
+    counts from wherever it comes.
     """
     consent = event.get("context", "consent")
-    own = decide_consent(consent, policy)
-    if own.decision in ("refuse", "anonymise"):
+    said = read(consent)
+    own = _withheld(event, policy) or _decide(said, policy)
+    if own.decision in REFUSALS:
         return own, None
-    newest = sorted((answer for answer in others if answer is not None), key=lambda answer: answer.at_ms, reverse=True)
-    for answer in newest:
-        other = decide_consent(answer.consent, policy)
-        if other.decision == "hold" or other.basis == "none":
-            continue  # it says nothing of what is asked here
-        if other.decision == "allow" and own.decision == "allow":
-            return own, None
-        return msgspec.structs.replace(other, answered_at=_time(answer.at_ms)), answer
-    return own, None
+    since_ms = at_ms if _answers(said, own, policy) else None
+    counted: tuple[Decision, GivenAnswer] | None = None
+    for circle in circles:
+        found = _newest(circle, since_ms, (consent, said, own), policy)
+        if found is None:
+            continue
+        if counted is None or (found[0].decision in REFUSALS and counted[1].at_ms <= found[1].at_ms):
+            counted = found
+    if counted is None or (own.decision == counted[0].decision == "allow"):
+        return own, None
+    decision, answer = counted
+    return msgspec.structs.replace(decision, answered_at=_time(answer.at_ms)), answer
+
+
+def _newest(
+    answers: Iterable[GivenAnswer], since_ms: int | None, event: tuple[Any, Said, Decision], policy: Policy
+) -> tuple[Decision, GivenAnswer] | None:
+    """The newest of these answers that answers what the policy asks. Of two of the same moment, a refusal. `event` is
+    what the event itself says, which is nearly always what there is."""
+    best: tuple[int, bool] | None = None
+    found = None
+    for answer in answers:
+        if since_ms is not None and answer.at_ms < since_ms:
+            continue
+        said, decision = event[1:]
+        if answer.consent != event[0]:
+            said = read(answer.consent)
+            decision = _decide(said, policy)
+        if not _answers(said, decision, policy):
+            continue
+        if event[1].applies and said.applies is False:
+            continue  # given where another law holds than where the event happened
+        rank = answer.at_ms, decision.decision in REFUSALS
+        if best is None or rank > best:
+            best, found = rank, (decision, answer)
+    return found
+
+
+def _answers(said: Said, decision: Decision, policy: Policy) -> bool:
+    """Whether a decision rests on what was said, and not only on what was not."""
+    if decision.decision != "allow" or decision.basis != "none":
+        return decision.decision != "hold"
+    return bool(said.tc_string) or said.applies is False or said.categories.get(ADVERTISING) is True
 
 
 def is_answer(consent: Any) -> bool:
     """Whether a `context.consent` holds an answer of the visitor's at all, of whatever kind.
 
-    Global Privacy Control that is off, and GDPR that applies, are none: they say nothing of what is allowed. Nor does
-    a TC string that cannot be read: it stops its own event, and is no withdrawal of what was allowed before.
+    Global Privacy Control that is off, a US Privacy string where that law does not apply, and GDPR that applies, are
+    none: they say nothing of what is allowed. Nor does a TC string that cannot be read: it stops its own event, and is
+    no withdrawal of what was allowed before.
     """
-    if not isinstance(consent, dict):
-        return False
-    consent = with_gpp(consent)
-    tcf = consent.get("tcf")
-    if isinstance(tcf, dict):
-        string = tcf.get("tcString")
-        if gdpr_applies(tcf) is False or (isinstance(string, str) and _readable(string)):
-            return True
-    if (
-        consent.get("gpc") is True
-        or consent.get("optedOut")
-        or (isinstance(consent.get("usPrivacy"), str) and consent["usPrivacy"])
-    ):
+    said = read(consent)
+    if said.applies is False or (said.tc_string and _readable(said.tc_string)) or said.gpc or said.opted_out:
         return True
-    return any(isinstance(granted, bool) for name, granted in _categories(consent).items() if name != "essential")
+    if said.us_privacy and said.us_privacy != _NOT_APPLICABLE:
+        return True
+    return any(name != "essential" for name in said.categories)
 
 
 def _readable(string: str) -> bool:
@@ -136,19 +179,15 @@ def decide_opted_out(at_ms: int) -> Decision:
     return Decision("anonymise", "opt_out", "the visitor opted out at the vendor", _time(at_ms))
 
 
-def _by_tcf(tcf: Any, policy: Policy) -> Decision:
+def _by_tcf(said: Said, policy: Policy) -> Decision:
     """IAB TCF: the vendor's consent bit and the bit of each purpose must be set; without a vendor id, the purposes."""
-    if not isinstance(tcf, dict):
-        return Decision("hold", "tcf", "no TCF signal yet")
-    applies = gdpr_applies(tcf)
-    if applies is False:
+    if said.applies is False:
         return Decision("allow", "tcf", "GDPR does not apply")
-    text = tcf.get("tcString")
-    if not isinstance(text, str) or not text:
-        return Decision("hold", "tcf", "GDPR applies, no TC string yet" if applies else "no TCF signal yet")
+    if not said.tc_string:
+        return Decision("hold", "tcf", "GDPR applies, no TC string yet" if said.applies else "no TCF signal yet")
     # A string without `gdprApplies` counts as GDPR applying: that there is one means that a CMP asked the visitor.
     try:
-        consent = decode(text)
+        consent = decode(said.tc_string)
     except ValueError as error:
         return _refused(policy, "tcf", f"the TC string can't be read: {error}")
     vendor_id = policy.vendor_id
@@ -162,17 +201,8 @@ def _by_tcf(tcf: Any, policy: Policy) -> Decision:
     return _refused(policy, "tcf", ", ".join(missing))
 
 
-def _categories(consent: Mapping[str, Any]) -> dict[str, Any]:
-    for key in ("categories", "categoryPreferences"):
-        categories = consent.get(key)
-        if isinstance(categories, dict):
-            return categories
-    return {}
-
-
-def _by_categories(consent: Mapping[str, Any], policy: Policy) -> Decision:
+def _by_categories(categories: Mapping[str, bool], policy: Policy) -> Decision:
     """The CMP's own categories: all that the policy names must be true; one that is false refuses."""
-    categories = _categories(consent)
     refused = [name for name in policy.categories if categories.get(name) is False]
     if refused:
         return _refused(policy, "categories", f"{' '.join(refused)} refused")

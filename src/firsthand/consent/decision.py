@@ -9,9 +9,10 @@ from msgspec import UNSET, UnsetType
 class Decision(msgspec.Struct, frozen=True):
     """What consent lets us do with one event at one integration, and why.
 
-    `basis` is where the answer came from (`tcf`, `categories`, `gpc`, `us_privacy`, `opt_out`, `none`); `detail` says
-    it for a person, such as "vendor 91, purposes 1 3 4". It never holds an identifier. `answered_at` is there where
-    the answer that counted is not the event's own: when the visitor gave it (ISO 8601, UTC).
+    `basis` is where the answer came from (`tcf`, `categories`, `gpc`, `us_privacy`, `gpp`, `sensitive`, `opt_out`,
+    `none`); `detail` says it for a person, such as "vendor 91, purposes 1 3 4". It never holds an identifier.
+    `answered_at` is there where the answer that counted is not the event's own: when the visitor gave it (ISO 8601,
+    UTC).
     """
 
     decision: Literal["allow", "anonymise", "hold", "refuse"]

@@ -7,12 +7,12 @@ laws that are not the visitor's; `gppSid` lists those that are.
 
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from .bits import Bits
 
 MAX_LENGTH = 20_000
-_EU, _US_PRIVACY, _US = 2, 6, 7
+EU, _US_PRIVACY, _US = 2, 6, 7
 _MOST_SECTIONS = 100
 _OPTED_OUT = _NO_CONSENT = 1
 """What a field of two bits says: 0 not applicable, 1 opted out (of a child: no consent), 2 not opted out."""
@@ -57,36 +57,12 @@ _US_VERSION_1 = Layout(18, 48, 2, opt_outs=3)
 
 
 class Gpp(NamedTuple):
-    """What a string says. `opted_out` is where the visitor opted out of what advertising needs, in words for a person;
-    None: nowhere."""
+    """What a string says; what it does not is empty. `opted_out` is where the visitor opted out of what advertising
+    needs, in words for a person."""
 
-    tc_string: str | None
-    us_privacy: str | None
-    opted_out: str | None
-
-
-def with_gpp(consent: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A `context.consent` in which what its `gpp` says stands where the same is said without GPP: `tcf`, `usPrivacy`;
-    and `optedOut`, where it says so. What the event says itself wins. A string that cannot be read opts out.
-    """
-    string = consent.get("gpp")
-    if not isinstance(string, str) or not string:
-        return consent
-    applicable = consent.get("gppSid")
-    numbers = frozenset(n for n in applicable if isinstance(n, int)) if isinstance(applicable, list) else frozenset()
-    try:
-        said = decode(string, numbers)
-    except ValueError as error:
-        return {**consent, "optedOut": f"the GPP string can't be read: {error}"}
-    found: dict[str, Any] = {}
-    if said.tc_string is not None:
-        found["tcf"] = {"gdprApplies": True if _EU in numbers else None, "tcString": said.tc_string}
-    if said.us_privacy is not None:
-        found["usPrivacy"] = said.us_privacy
-    found |= consent
-    if said.opted_out is not None:
-        found["optedOut"] = said.opted_out
-    return found
+    tc_string: str
+    us_privacy: str
+    opted_out: str
 
 
 @lru_cache(maxsize=10_000)
@@ -103,12 +79,12 @@ def decode(string: str, applicable: frozenset[int] = frozenset()) -> Gpp:
         raise ValueError(f"its header lists {len(numbers)} sections, and it has {len(texts)}")
     sections = dict(zip(numbers, texts, strict=True))
     named = {number for number in applicable if number > 0}
-    tc_string = us_privacy = None
+    tc_string = us_privacy = ""
     opted_out: list[str] = []
     for number, text in sections.items():
         if named and number not in named:
             continue
-        if number == _EU:
+        if number == EU:
             tc_string = text
         elif number == _US_PRIVACY:
             us_privacy = text
@@ -116,7 +92,7 @@ def decode(string: str, applicable: frozenset[int] = frozenset()) -> Gpp:
             opted_out += _opt_outs(number, text)
         elif named:
             raise ValueError(f"section {number} is not known here")
-    return Gpp(tc_string, us_privacy, ", ".join(opted_out) or None)
+    return Gpp(tc_string, us_privacy, ", ".join(opted_out))
 
 
 def _numbers(header: Bits) -> Iterator[int]:

@@ -1,17 +1,16 @@
 """Whether something may be stored in the visitor's browser: a cookie that recognises them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from firsthand.config import Cookies
-from firsthand.consent.gpp import with_gpp
-from firsthand.consent.tcf import decode, gdpr_applies
+from firsthand.consent.said import read
+from firsthand.consent.tcf import decode
 
 STORING = ("marketing", "analytics", "personalization", "functional")
 """Any of these categories lets the visitor be recognised; `essential` does not."""
 
 
-def may_store(consent: Mapping[str, Any], rule: Cookies) -> bool:
+def may_store(consent: Any, rule: Cookies) -> bool:
     """Whether a first-party cookie may be set, by an event's `context.consent`.
 
     With `requires: none` always. Else where GDPR is known not to apply, or the TC string grants purpose 1 ("store
@@ -20,22 +19,20 @@ def may_store(consent: Mapping[str, Any], rule: Cookies) -> bool:
     """
     if rule.requires == "none":
         return True
-    if not isinstance(consent, dict):
-        return False
-    consent = with_gpp(consent)
-    tcf = consent.get("tcf")
-    if isinstance(tcf, dict):
-        applies, string = gdpr_applies(tcf), tcf.get("tcString")
-        if applies is False:
-            return True
-        if isinstance(string, str) and string:
-            return _grants_storing(string)
-        if applies:
-            return False
-    categories = consent.get("categories")
-    if not isinstance(categories, dict):
-        categories = consent.get("categoryPreferences")
-    return isinstance(categories, dict) and any(categories.get(name) is True for name in STORING)
+    said = read(consent)
+    if said.applies is False:
+        return True
+    if said.tc_string:
+        return _grants_storing(said.tc_string)
+    return not said.applies and any(said.categories.get(name) for name in STORING)
+
+
+def refuses_storing(consent: Any) -> bool:
+    """Whether an answer that does not allow a cookie is one at all; one that is not known yet removes none."""
+    said = read(consent)
+    return (said.applies is not False and bool(said.tc_string)) or any(
+        said.categories.get(name) is False for name in STORING
+    )
 
 
 def _grants_storing(string: str) -> bool:

@@ -6,7 +6,6 @@ core segment is read: the others (vendors disclosed, the publisher's own purpose
 
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
-from typing import Any
 
 import msgspec
 
@@ -73,13 +72,6 @@ class TCString(msgspec.Struct, frozen=True):
     def grants(self, vendor_id: int, purposes: Iterable[int]) -> bool:
         """Whether the visitor consented to this vendor and to each of these purposes."""
         return self.has_vendor(vendor_id) and not self.missing_purposes(vendor_id, purposes)
-
-
-def gdpr_applies(tcf: Mapping[str, Any]) -> bool | None:
-    """`gdprApplies` of an event's `tcf`, if it is known: true or false, or 1 or 0 as apps keep it."""
-    applies = tcf.get("gdprApplies")
-    # `1 == True`, and 1.0 too: only whole numbers and the two words are meant.
-    return bool(applies) if isinstance(applies, int) and applies in (0, 1) else None
 
 
 def decode(text: str) -> TCString:

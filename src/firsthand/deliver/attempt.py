@@ -170,7 +170,8 @@ class Attempts:
         """Freeze what is known of the visitor at the first attempt, or have it wait for more to be known: at most
         `waits_until`, if it waits already (milliseconds)."""
         delivery, detail = item.delivery, item.delivery.detail
-        if detail.identity is not None:
+        frozen = detail.identity
+        if frozen is not None and not self.identifier.outdated(delivery.source, event, delivery.received_ms, frozen):
             return True
         found = self.identifier.identity(delivery.source, event, delivery.received_ms, now_ms, detail.consent)
         if isinstance(found, Reason):

@@ -4,9 +4,8 @@ from typing import Any
 
 from firsthand.consent import Decision, Policy
 from firsthand.consent.decide import decide_consent
-from firsthand.event import Event
+from firsthand.event import Event, moment
 from firsthand.identity import Hub, Known
-from firsthand.identity.lesson import moment
 from firsthand.ledger.records import Delivery
 from firsthand.reasons import Reason
 from firsthand.vendors.base import AnyVendor, Identity
@@ -75,6 +74,14 @@ class Identifier:
                 if value:
                     found[cookie.id] = value
         return Identity(found, None if event.email else known.email, None if event.user_id else known.user_id)
+
+    def outdated(self, source: str, event: Event, received_ms: int, frozen: Identity) -> bool:
+        """Whether the visitor has opted out, since it was frozen, of the vendor's id in it."""
+        value = frozen.vendor_ids.get(self._name or "")
+        if self._hub is None or value is None:
+            return False
+        known = self._hub.known(source, event.anonymous_id, event.user_id)
+        return self._opted_out(known, self._name or "", value, moment(event, received_ms))
 
     def awaits(self, event: Event, found: Identity, delivery: Delivery, now_ms: int) -> bool:
         """Whether the page that an event comes from may be about to bring the vendor's id, which is not known yet."""

@@ -27,9 +27,8 @@ from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.slots import Slot, Slots
 from firsthand.deliver.tail import UNREADABLE, Entry, Tail
 from firsthand.deliver.window import Window
-from firsthand.event import Event, canonical_name
+from firsthand.event import Event, canonical_name, moment
 from firsthand.eventlog.base import Gap
-from firsthand.identity.lesson import moment
 from firsthand.ledger.records import OPEN, Delivery, LaneState
 from firsthand.ratelimit import TokenBucket
 from firsthand.reasons import Reason
@@ -382,9 +381,9 @@ class Lane:
             else:
                 self.breaker.begin_probe()
             return IDLE
+        self._room.set()  # a reader may have met a ledger that could not commit for so short that we never saw it
         if not self._flowing:
             self._flowing = True
-            self._room.set()
             self._slots.wake()
         now_ms = self._clock.now_ms()
         for item in self._open.take_due(now_ms):

@@ -1,11 +1,11 @@
 """Whether consent lets a delivery be sent: by the event's own answer, and by what its visitor has said since."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from firsthand.config import Integration
 from firsthand.consent import GivenAnswer, decide_again, decide_consent, decide_opted_out, decide_unknown
-from firsthand.event import Event
+from firsthand.event import Event, moment
 from firsthand.reasons import Reason
 from firsthand.vendors.base import AnyVendor
 from firsthand.vendors.installed import policy_of
@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 class Visitor(Protocol):
     @property
-    def consent(self) -> tuple[dict[str, Any], int] | None:
-        """The newest answer and when it was given (milliseconds since 1970)."""
+    def answers(self) -> Sequence[Sequence[GivenAnswer]]:
+        """What was answered, from the event's own browser to the same user's others."""
         ...
 
     def opt_out_ms(self, names: Iterable[str]) -> int | None:
@@ -51,9 +51,10 @@ class Permission:
         not to be sent at all."""
         delivery = item.delivery
         visitor = self._visitors and self._visitors.known(delivery.source, event.anonymous_id, event.user_id)
-        newest = visitor.consent if visitor else None
-        answers = (item.answer, GivenAnswer(*newest) if newest else None)
-        decision, item.counted = decide_again(event, answers, self.policy)
+        answers = visitor.answers if visitor else ()
+        if item.answer is not None:
+            answers = ([item.answer], *answers)
+        decision, item.counted = decide_again(event, moment(event, delivery.received_ms), answers, self.policy)
         if decision.decision == "allow" and visitor and (at_ms := visitor.opt_out_ms(self._id_names)):
             decision = decide_opted_out(at_ms)
         code = "consent_refused"

@@ -12,10 +12,10 @@ from pathlib import Path
 import apsw
 import structlog
 
-from firsthand.event import Event
+from firsthand.event import Event, moment
 from firsthand.eventlog.base import Position
 from firsthand.identity.known import Known
-from firsthand.identity.lesson import Clocks, Lesson, Names, lesson_of, moment, refs, teach
+from firsthand.identity.lesson import Clocks, Lesson, Names, lesson_of, refs, teach
 from firsthand.identity.profile import TOUCH_MS, Profile, Ref
 from firsthand.identity.store import Place, ProfileStore
 from firsthand.vendors.hashing import normalise

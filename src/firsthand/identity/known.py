@@ -4,10 +4,11 @@ The browser comes first: its anonymous id with those that it went by before. The
 browsers. Nothing is ever taken from another user of the same browser.
 """
 
-from collections.abc import Callable, Iterable
-from typing import Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from firsthand.identity.profile import Answer, Kind, Profile, Ref
+from firsthand.consent import GivenAnswer
+from firsthand.identity.profile import Kind, Profile, Ref, VendorId
 from firsthand.vendors.base import Identity
 
 CIRCLES = range(3)
@@ -24,7 +25,7 @@ class Known:
     It holds for a moment: what the hub learns after it was asked may show, or not.
     """
 
-    __slots__ = ("_anonymous_id", "_browser_", "_circles_", "_consent_", "_get", "_user_id")
+    __slots__ = ("_anonymous_id", "_answers_", "_browser_", "_circles_", "_get", "_user_id")
 
     def __init__(self, get: Get, anonymous_id: str | None, user_id: str | None) -> None:
         self._get = get
@@ -32,7 +33,7 @@ class Known:
         self._user_id = user_id
         self._browser_: list[Profile] | None = None
         self._circles_: list[list[Profile]] = []
-        self._consent_: tuple[dict[str, Any], int] | Literal[False] | None = False
+        self._answers_: list[list[GivenAnswer]] | None = None
 
     @property
     def _browser(self) -> list[Profile]:
@@ -93,17 +94,15 @@ class Known:
         return [profile for profile in found if profile is not None]
 
     @property
-    def consent(self) -> tuple[dict[str, Any], int] | None:
-        """The newest answer on consent and when it was last given (milliseconds); the browser's own, if it has one."""
-        if self._consent_ is False:
-            self._consent_ = None
-            for number in CIRCLES:
-                answers = [answer for profile in self._circle(number) for answer in profile.answers]
-                if answers:
-                    newest = answers[0] if len(answers) == 1 else max(answers, key=Answer.rank)
-                    self._consent_ = newest.consent, newest.last_ms
-                    break
-        return self._consent_
+    def answers(self) -> Sequence[Sequence[GivenAnswer]]:
+        """What was answered on consent, and when it was last said: in the browser, by the user, in the user's other
+        browsers."""
+        if self._answers_ is None:
+            self._answers_ = [
+                [GivenAnswer(one.consent, one.last_ms) for profile in self._circle(number) for one in profile.answers]
+                for number in CIRCLES
+            ]
+        return self._answers_
 
     @property
     def email(self) -> str | None:
@@ -163,10 +162,16 @@ class Known:
     def opt_out_ms(self, names: Iterable[str]) -> int | None:
         """When the visitor told the vendor of these ids to know them no more, in this browser, if that still stands:
         an id that was obtained since says otherwise."""
-        ids = [
-            profile.ids[name] for profile in self._circle(0) or self._circle(1) for name in names if name in profile.ids
-        ]
-        if any(known.current(0) is not None for known in ids):
+        ids: list[VendorId] = []
+        values: list[str] = []
+        for profile in self._circle(0) or self._circle(1):
+            for name in names:
+                if (known := profile.ids.get(name)) is not None:
+                    ids.append(known)
+                    if (current := known.current(0)) is not None:
+                        values.append(current[0])
+        # With a caller or without: a value opted out of under one name is no new one under the other.
+        if any(not any(known.gone(value, known.opted_out_ms + 1) for known in ids) for value in values):
             return None
         return max((known.opted_out_ms for known in ids), default=0) or None
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from firsthand.consent import is_answer
-from firsthand.event import Event, parse_time
+from firsthand.event import Event
 from firsthand.identity.profile import Answer, Profile, Ref, Seen
 from firsthand.vendors.base import AnyVendor
 from firsthand.vendors.hashing import normalise
@@ -62,14 +62,6 @@ def lesson_of(event: Event) -> Lesson:
         event.traits if identify else None,
         properties.get("sync") if identify else None,
     )
-
-
-def moment(event: Event, received_ms: int) -> int:
-    """When an event happened. No event is newer than its arrival: a clock that runs ahead must not win for ever."""
-    try:
-        return min(parse_time(event.timestamp), received_ms)
-    except ValueError:
-        return received_ms
 
 
 def refs(lesson: Lesson) -> list[Ref]:

@@ -8,6 +8,7 @@ Times are milliseconds since 1970, by the events' own `timestamp`.
 """
 
 import hashlib
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -74,7 +75,7 @@ class VendorId(msgspec.Struct, array_like=True):
             self.values[key] = Seen(at_ms, at_ms, fresh, consent)
         else:
             earlier, renewed = at_ms < seen.first_ms, fresh > seen.synced_ms
-            later = at_ms - seen.last_ms >= TOUCH_MS
+            later = _is_news(seen.last_ms, at_ms, (one.last_ms for one in self.values.values() if one is not seen))
             seen.last_ms = max(seen.last_ms, at_ms)
             if not (earlier or renewed):
                 return later
@@ -161,9 +162,13 @@ class Profile(msgspec.Struct, omit_defaults=True):
         """With the id of a key. Whether that is news."""
         before = self.links.get(key)
         self.links[key] = at_ms if before is None else max(before, at_ms)
-        if before is None and len(self.links) > MOST_LINKS:
+        if before is not None:
+            # Of several users of a browser the last one counts.
+            others = (last_ms for other, last_ms in self.links.items() if key[0] == other[0] == "u" and other != key)
+            return _is_news(before, at_ms, others)
+        if len(self.links) > MOST_LINKS:
             del self.links[min(self.links, key=lambda key: (self.links[key], key))]
-        return before is None or at_ms - before >= TOUCH_MS
+        return True
 
     def linked(self, kind: Kind) -> list[tuple[int, str]]:
         """Time and value of the linked ids of a kind, newest first."""
@@ -174,7 +179,8 @@ class Profile(msgspec.Struct, omit_defaults=True):
         """Whether that is news."""
         for known in self.answers:
             if known.consent == consent:
-                news = at_ms < known.first_ms or at_ms - known.last_ms >= TOUCH_MS
+                others = (other.last_ms for other in self.answers if other is not known)
+                news = at_ms < known.first_ms or _is_news(known.last_ms, at_ms, others)
                 known.first_ms, known.last_ms = min(known.first_ms, at_ms), max(known.last_ms, at_ms)
                 return news
         self.answers.append(Answer(consent, at_ms, at_ms))
@@ -199,6 +205,12 @@ class Profile(msgspec.Struct, omit_defaults=True):
                 return None
             self.ids[name] = VendorId()
         return self.ids[name]
+
+
+def _is_news(before_ms: int, at_ms: int, others: Iterable[int]) -> bool:
+    """Whether it is worth writing that something was seen again: after a while, or where it now comes after others that
+    came after it, as an answer on consent that is given once more after another one."""
+    return at_ms - before_ms >= TOUCH_MS or any(before_ms <= other <= at_ms for other in others)
 
 
 DIGEST = "#"

@@ -13,6 +13,7 @@ The decisions name deliveries by their place in the log and never a visitor, so 
 """
 
 import os
+import time
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +23,7 @@ import apsw
 import msgspec
 import structlog
 
-from firsthand.event import format_time
+from firsthand.event import format_time, parse_time
 from firsthand.ledger.records import LaneBatch
 
 log = structlog.get_logger()
@@ -58,6 +59,10 @@ class Exported(msgspec.Struct, frozen=True):
     sequence: int
     hash: str
     at: str
+
+    @property
+    def at_ms(self) -> int:
+        return parse_time(self.at)
 
 
 def link(previous: bytes, sequence: int, at_ms: int, decisions: str) -> bytes:
@@ -96,7 +101,9 @@ def pack(batches: Sequence[LaneBatch], names: Mapping[int, str]) -> str | None:
 
 
 class ConsentLog:
-    """The writing side, on the ledger's own connection. `commit` and `prune` are called within its transactions."""
+    """The writing side, on the ledger's own connection. `append` and `prune` are called within its transactions.
+
+    `head` is the newest row that was committed, for export."""
 
     def __init__(self, db: apsw.Connection, directory: Path) -> None:
         self._db = db
@@ -106,9 +113,17 @@ class ConsentLog:
             # A ledger from before there was a chain: what it holds already is older than the chain.
             newest: Any = db.execute("SELECT coalesce(max(updated_ms), 0) FROM deliveries").get
             db.execute("INSERT INTO consent_anchor VALUES (1, 0, ?, ?, 0)", (newest, GENESIS))
+            self._set_aside()
         self.head = self._read_head()
         self._exported = self._last_exported()
         self._failing = False
+
+    def _set_aside(self) -> None:
+        """Heads that are there before the first row are of a ledger that was moved away: they stay with that one."""
+        if self._heads.exists():
+            other = self._heads.with_suffix(f".until-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}.jsonl")
+            self._heads.rename(other)
+            log.warning("the consent log begins anew; the heads of the one before are kept", file=other.name)
 
     def _read_head(self) -> Head:
         row: Any = self._db.execute("SELECT sequence, hash FROM consent_log ORDER BY sequence DESC LIMIT 1").get
@@ -118,8 +133,10 @@ class ConsentLog:
 
     def append(self, decisions: str, at_ms: int) -> Head:
         """Add a commit's decisions. The caller sets `head` to what this returns once the transaction is committed."""
-        sequence = self.head.sequence + 1
-        digest = link(self.head.hash, sequence, at_ms, decisions)
+        # As it is in the file: another thread may have committed since.
+        head = self._read_head()
+        sequence = head.sequence + 1
+        digest = link(head.hash, sequence, at_ms, decisions)
         self._db.execute("INSERT INTO consent_log VALUES (?, ?, ?, ?)", (sequence, at_ms, decisions, digest))
         return Head(sequence, digest)
 

@@ -101,7 +101,7 @@ class Anchor(msgspec.Struct, frozen=True):
 
 
 class Verified(msgspec.Struct, frozen=True):
-    """A chain that is whole. `rows` are the ledger's deliveries that agree with it."""
+    """A chain that is whole. `heads` are the exported ones that agree with it, and `rows` the ledger's deliveries."""
 
     first: int
     last: int
@@ -186,13 +186,18 @@ class ConsentReader:
 
     # -- verifying -------------------------------------------------------------------------------------------------
 
-    def verify(self) -> Verified:
+    def verify(self, kept_since_ms: int | None = None) -> Verified:
         """Read the whole chain again, compare it with the exported heads and with the ledger's rows.
 
-        Raises Broken at the first row that does not agree.
+        What was exported since `kept_since_ms` must be of rows that are still there. Raises Broken at the first row
+        that does not agree.
         """
         with snapshot(self._db):
-            anchor, heads = self.anchor(), self.heads()
+            anchor, heads = self.anchor(), _by_sequence(self.heads())
+            for head in heads.values():
+                if kept_since_ms is not None and head.sequence < anchor.sequence and head.at_ms >= kept_since_ms:
+                    why = "the log begins after it, though its age is no reason (or `ledger.max_age` was raised since)"
+                    raise Broken(head.sequence, f"{why}; its head was exported at {head.at}")
             newest = apsw.Connection("")  # a temporary file: there may be more deliveries than memory
             try:
                 newest.execute(
@@ -202,12 +207,12 @@ class ConsentReader:
                 )
                 with newest:
                     last, decisions, first = self._chain(anchor, heads, newest)
-                return Verified(first, last, decisions, len(heads), self._rows(anchor, newest))
+                compared = sum(anchor.sequence <= sequence for sequence in heads)
+                return Verified(first, last, decisions, compared, self._rows(anchor, newest))
             finally:
                 newest.close()
 
-    def _chain(self, anchor: Anchor, heads: list[Exported], newest: apsw.Connection) -> tuple[int, int, int]:
-        exported = {head.sequence: head for head in heads}
+    def _chain(self, anchor: Anchor, exported: dict[int, Exported], newest: apsw.Connection) -> tuple[int, int, int]:
         previous, sequence, decisions = anchor.hash, anchor.sequence, 0
         _compare(exported.get(sequence), previous)
         for commit in self.commits():
@@ -224,7 +229,7 @@ class ConsentReader:
                 "INSERT OR REPLACE INTO newest VALUES (?, ?, ?, ?, ?, ?, ?)",
                 [(*one.place, sequence, commit.at_ms, json.dumps(one.said)) for one in decided],
             )
-        for head in heads:
+        for head in exported.values():
             if head.sequence > sequence:
                 raise Broken(sequence + 1, f"it is missing: on {head.at[:10]} the log went on to {head.sequence}")
         return sequence, decisions, min(anchor.sequence + 1, sequence)
@@ -280,6 +285,14 @@ def _said(source: str, state: str, detail: bytes) -> list[object] | None:
         return None
     answered_at = consent.answered_at if isinstance(consent.answered_at, str) else None
     return [source, found.revision, state, consent.decision, consent.basis, consent.detail, answered_at]
+
+
+def _by_sequence(heads: Iterable[Exported]) -> dict[int, Exported]:
+    found: dict[int, Exported] = {}
+    for head in heads:
+        if found.setdefault(head.sequence, head).hash != head.hash:
+            raise Broken(head.sequence, f"{HEADS} has two hashes of it: one of them is of another chain")
+    return found
 
 
 def _compare(head: Exported | None, digest: bytes) -> None:

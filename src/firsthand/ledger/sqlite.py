@@ -218,7 +218,7 @@ class SqliteLedger:
                 deltas[batch.lane, span.shard, span.source, span.state, "", span.code] += span.count
                 ended[batch.lane, span.shard, span.source, span.state, "", span.code] += span.count
         decisions = pack(batches, self._names)
-        head = self._consent.head
+        head = None
         try:
             with self._lock, transaction(self._db):
                 if decisions is not None:
@@ -250,7 +250,8 @@ class SqliteLedger:
             raise LedgerUnavailable(
                 f"outcomes cannot be recorded ({type(error).__name__}): is the disk full?"
             ) from error
-        self._consent.head = head
+        if head is not None:
+            self._consent.head = head
 
     def _add(
         self,

@@ -5,8 +5,7 @@ import socket
 from typing import Any
 from urllib.parse import quote
 
-from firsthand.consent.gpp import with_gpp
-from firsthand.consent.tcf import gdpr_applies
+from firsthand.consent.said import read
 from firsthand.event import Event
 from firsthand.vendors.fields import Fields, invalid
 
@@ -51,11 +50,8 @@ def tcf(event: Event) -> tuple[bool | None, str]:
 
 def tcf_of(consent: Any) -> tuple[bool | None, str]:
     """The same of a `context.consent`."""
-    found = with_gpp(consent).get("tcf") if isinstance(consent, dict) else None
-    if not isinstance(found, dict):
-        return None, ""
-    string = found.get("tcString")
-    return gdpr_applies(found), string if isinstance(string, str) else ""
+    said = read(consent)
+    return said.applies, said.tc_string
 
 
 def tcf_query(consent: Any, flag: str, string: str, version: str | None = None) -> str:

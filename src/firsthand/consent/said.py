@@ -1,0 +1,68 @@
+"""A `context.consent` as everybody reads it who asks what the visitor said, in whatever form it came."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from .codes import said as yes_or_no
+from .gpp import EU, decode
+
+
+class Said(NamedTuple):
+    """What the visitor said. What is not there, or nothing that can be read, is empty or None."""
+
+    applies: bool | None = None
+    """Whether GDPR applies."""
+    tc_string: str = ""
+    categories: Mapping[str, bool] = {}
+    gpc: bool = False
+    us_privacy: str = ""
+    opted_out: str = ""
+    """Where a GPP string opts out of what advertising needs, in words for a person."""
+
+
+NOTHING = Said()
+
+
+def read(consent: Any) -> Said:
+    """Never raises, whatever an event holds.
+
+    Yes and no may be written in any of the ways that consent tools and query strings have (`true`, `1`, `"granted"`).
+    Of Segment's `categoryPreferences` and `categories`, a refusal in either wins. What a GPP string says of TCF and of
+    US Privacy counts where the event does not say it otherwise; one that cannot be read opts out.
+    """
+    if not isinstance(consent, dict) or not consent:
+        return NOTHING
+    tcf = consent.get("tcf")
+    applies, tc_string = None, ""
+    if isinstance(tcf, dict):
+        applies = yes_or_no(tcf.get("gdprApplies"))
+        tc_string = _text(tcf.get("tcString"))
+    us_privacy, opted_out = _text(consent.get("usPrivacy")), ""
+    if gpp := _text(consent.get("gpp")):
+        sections = consent.get("gppSid")
+        named = frozenset(n for n in sections if isinstance(n, int)) if isinstance(sections, list) else frozenset()
+        try:
+            found = decode(gpp, named)
+        except ValueError as error:
+            opted_out = f"the GPP string can't be read: {error}"
+        else:
+            opted_out = found.opted_out
+            us_privacy = us_privacy or found.us_privacy
+            if not tc_string and applies is not False:
+                tc_string, applies = found.tc_string, True if EU in named else applies
+    return Said(applies, tc_string, _categories(consent), yes_or_no(consent.get("gpc")) is True, us_privacy, opted_out)
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _categories(consent: Mapping[str, Any]) -> dict[str, bool]:
+    found: dict[str, bool] = {}
+    for key in ("categories", "categoryPreferences"):
+        given = consent.get(key)
+        for name, answer in given.items() if isinstance(given, dict) else ():
+            granted = yes_or_no(answer)
+            if granted is not None:
+                found[name] = granted and found.get(name, True)
+    return found
