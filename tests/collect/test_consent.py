@@ -5,6 +5,7 @@ from urllib.parse import quote
 
 import pytest
 from tests.collect.client import Client
+from tests.collect.test_sync import TCF, Page
 
 from firsthand.config import Cmp, Source
 
@@ -31,3 +32,9 @@ async def test_an_image_on_a_page_that_says_no_more_still_brings_the_browsers_ob
     query = f"writeKey=shop-key&event={quote('Order Completed')}&userId=u1"
     await client.send("GET", "/v1/pixel/track", {"sec-gpc": "1"}, query=query)
     assert client.log.events[0].context["consent"] == {"gpc": True}
+
+
+async def test_a_sensitive_page_is_offered_no_sync() -> None:
+    page = Page()
+    assert await page.due(TCF | {"sensitive": True}) == []
+    assert await page.due(TCF) == ["123"]

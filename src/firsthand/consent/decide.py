@@ -47,7 +47,8 @@ def decide(event: Event, policy: Policy) -> Decision:
     sale (US Privacy, GPP) and `marketing: false`. Without one, the policy's basis decides; `hold` means that the answer
     is not known yet.
     """
-    return _withheld(event, policy) or decide_consent(event.get("context", "consent"), policy)
+    consent = event.get("context", "consent")
+    return _withheld(consent, policy) or decide_consent(consent, policy)
 
 
 def decide_consent(consent: Any, policy: Policy) -> Decision:
@@ -75,10 +76,10 @@ def _decide(said: Said, policy: Policy) -> Decision:
     return Decision("allow", "none")
 
 
-def _withheld(event: Event, policy: Policy) -> Decision | None:
+def _withheld(consent: Any, policy: Policy) -> Decision | None:
     """Of a page for minors, or of a sensitive kind, no advertising vendor is told anything, and be it without a name.
-    It says nothing of the visitor's other pages."""
-    if policy.advertising and yes_or_no(event.context.get("sensitive")):
+    It says nothing of the visitor's other pages, so it is no part of what was `Said`."""
+    if policy.advertising and isinstance(consent, dict) and yes_or_no(consent.get("sensitive")):
         return Decision("refuse", "sensitive", "the page is marked as for minors or of a sensitive kind")
     return None
 
@@ -96,7 +97,7 @@ def decide_again(
     """
     consent = event.get("context", "consent")
     said = read(consent)
-    own = _withheld(event, policy) or _decide(said, policy)
+    own = _withheld(consent, policy) or _decide(said, policy)
     if own.decision in REFUSALS:
         return own, None
     since_ms = at_ms if _answers(said, own, policy) else None
