@@ -174,13 +174,15 @@ def trace(
     from firsthand.eventlog.sqlite_reader import SqliteLogReader
     from firsthand.ledger.reader import LedgerReader
     from firsthand.ledger.trace import trace as find
+    from firsthand.state.environments import environments
     from firsthand.terminal.trace import show
 
     settings = settings_with(data)
     log, ledger = SqliteLogReader(settings.data), LedgerReader(settings.data)
     if source is not None and source not in log.sources():
         fail(f"no source {source!r} has sent anything here; there are {', '.join(log.sources()) or 'none yet'}")
-    found = find(message_id, [source] if source else log.sources(), log, ledger)
+    sources = [source] if source else log.sources()
+    found = find(message_id, sources, log, ledger, environments(settings.data))
     if not found:
         fail(
             f"no event with the message id {message_id!r} is kept here. Was it acknowledged (HTTP 200), by this gateway"

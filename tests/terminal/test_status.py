@@ -33,7 +33,7 @@ Event log  1.6 MiB of at most 10.0 GiB (0.0%)
 
 def test_before_anything_has_come() -> None:
     assert (
-        status_page({"sources": [], "integrations": [], "log": {"bytes": 0, "max_bytes": 0, "full": False}})
+        status_page(a_status(sources=[], log={"bytes": 0, "max_bytes": 0, "full": False}))
         == """\
 Source     received   duplicates      refused
 ────────────────────────────────────────────────────────────────────────────────
@@ -57,6 +57,25 @@ criteo  criteo-s2s  ✓ balanced  lag 13 min
   breaker    open: the vendor is in trouble: sending pauses, the backlog waits
              in the log
 """ in status_page(a_status(row))
+
+
+def test_a_gateway_that_does_not_run_is_told_before_anything_else() -> None:
+    assert status_page(a_status(an_integration(), running=[])).startswith(
+        """\
+! no gateway runs on this data folder: nothing is taken in and nothing is sent.
+  What follows is how it was left; `firsthand serve` goes on.
+
+Source """
+    )
+    assert status_page(a_status(an_integration(), running=["collect"])).startswith(
+        "! only collect runs on this data folder: nothing is sent. What follows is how it\n"
+    )
+
+
+def test_a_sandbox_is_no_vendor() -> None:
+    page = status_page(a_status(an_integration(environment="sandbox"), an_integration(key="raptor")))
+    assert "criteo  criteo-s2s  sandbox  ✓ balanced" in page
+    assert "raptor  criteo-s2s  ✓ balanced" in page
 
 
 def test_what_is_behind_delivered_where_it_is_not_plain() -> None:

@@ -61,6 +61,11 @@ criteo  criteo-s2s
     )
 
 
+def test_what_the_sandbox_took_no_vendor_has_seen() -> None:
+    page = part(trace_page(a_trace(a_delivery(environment="sandbox"))))
+    assert page.startswith("criteo  criteo-s2s  sandbox\n  ✓ DELIVERED  accepted in the sandbox  10:15:00.050\n")
+
+
 def test_a_dead_event_says_what_was_found_and_what_to_do() -> None:
     reason = {
         "code": "field_invalid",

@@ -196,7 +196,7 @@ def _last(config: "ConfigFile", last: "LastApplied | None") -> str:
 def _afterwards(folder: Path) -> "Iterator[Text]":
     from rich.text import Text
 
-    from firsthand.doctor.locks import holders
+    from firsthand.locks import holders
 
     running = holders(folder)
     if running:

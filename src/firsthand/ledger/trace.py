@@ -1,6 +1,6 @@
 """Everything that happened to one event, at every integration: the object behind `trace` and the management API."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,8 +13,17 @@ from firsthand.ledger.records import Exchange, Range
 from firsthand.vendors.base import Identity
 
 
-def trace(message_id: str, sources: Iterable[str], log: LogReader, ledger: LedgerReader) -> list[dict[str, Any]]:
-    """The traces of a message id, one for each source that sent it. Empty if nothing is known of it."""
+def trace(
+    message_id: str,
+    sources: Iterable[str],
+    log: LogReader,
+    ledger: LedgerReader,
+    environments: Mapping[tuple[str, int | None], str] | None = None,
+) -> list[dict[str, Any]]:
+    """The traces of a message id, one for each source that sent it. Empty if nothing is known of it.
+
+    `environments` say by integration and revision where it sent to, and by None as revision where it sends to now.
+    """
     found: list[dict[str, Any]] = []
     sources = list(sources)
     lanes = {lane.id: lane for lane in ledger.lanes()}
@@ -33,6 +42,8 @@ def trace(message_id: str, sources: Iterable[str], log: LogReader, ledger: Ledge
             known.add(delivery.source)
             event = decoder.decode(delivery.event)
             found.append(_traced(event, delivery.source, delivery.shard, delivery.position, lanes, ledger))
+    for shown in (delivery for one in found for delivery in one["deliveries"]):
+        shown["environment"] = (environments or {}).get((shown["integration"], shown["revision"]))
     return found
 
 

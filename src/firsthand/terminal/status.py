@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.text import Text
 
 from firsthand.reasons import DEAD, FILTERED
+from firsthand.supervise import ROLES
 from firsthand.terminal.console import clean, cut, hanging, labelled, page_width, stdout
 from firsthand.terminal.remedies import REMEDIES
 from firsthand.terminal.times import span
@@ -16,6 +17,8 @@ BREAKERS = {
     "open": "the vendor is in trouble: sending pauses, the backlog waits in the log",
     "half_open": "the vendor was in trouble: the next request tries it",
 }
+DOES = {"collect": "taken in", "deliver": "sent"}
+"""What stops with a role."""
 
 Status = Mapping[str, Any]
 
@@ -28,6 +31,9 @@ def show(status: Status, console: Console | None = None) -> None:
 
 
 def _page(status: Status, width: int) -> Iterator[Text]:
+    if not_running := _not_running(status):
+        yield hanging(Text("! ", style="yellow"), Text(not_running, style="yellow"), width)
+        yield Text("")
     yield from _sources(status["sources"], width)
     yield Text("")
     yield from _integrations(status["integrations"], width)
@@ -35,6 +41,16 @@ def _page(status: Status, width: int) -> Iterator[Text]:
     if log := status.get("log"):
         yield Text("")
         yield _log(log)
+
+
+def _not_running(status: Status) -> str:
+    """What does not happen now, where a part of the gateway does not run on this data folder."""
+    missing = [role for role in ROLES if role not in status["running"]]
+    if not missing:
+        return ""
+    undone = " and ".join(f"nothing is {DOES[role]}" for role in missing)
+    who = f"only {' and '.join(status['running'])} runs" if status["running"] else "no gateway runs"
+    return f"{who} on this data folder: {undone}. What follows is how it was left; `firsthand serve` goes on."
 
 
 # -- sources -----------------------------------------------------------------------------------------------------
@@ -78,6 +94,8 @@ def _equation(values: Mapping[str, str], widths: Mapping[str, int]) -> str:
 def _title(row: Status) -> Text:
     """Who, whether it balances, and how it does."""
     line = Text().append(clean(row["key"]), style="bold").append(f"  {clean(row.get('vendor', ''))}  ", style="dim")
+    if row.get("environment") == "sandbox":
+        line.append("sandbox  ", style="yellow")
     if row["balanced"]:
         line.append("✓ balanced", style="green")
     else:

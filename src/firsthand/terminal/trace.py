@@ -35,6 +35,11 @@ CERTAINTIES = {
     "accepted_with_warnings": "the vendor accepted it, with warnings",
     "unverifiable": "unverifiable: the vendor's answer proves nothing",
 }
+IN_SANDBOX = {
+    "accepted": "accepted in the sandbox",
+    "accepted_with_warnings": "accepted in the sandbox, with warnings",
+    "unverifiable": "unverifiable, in the sandbox",
+}
 
 Trace = Mapping[str, Any]
 
@@ -144,6 +149,8 @@ def _integration(
 ) -> Iterator[Text]:
     latest = next((d for d in deliveries if not d.get("superseded")), deliveries[-1])
     title = Text().append(clean(latest["integration"]), style="bold").append(f"  {latest['vendor']}", style="dim")
+    if latest.get("environment") == "sandbox":
+        title.append("  sandbox", style="yellow")
     yield cut(title, width)
     yield _state(latest, trace, width)
     yield from _why(latest, trace, width, where)
@@ -177,7 +184,8 @@ def _state(delivery: Trace, trace: Trace, width: int) -> Text:
     mark, style = STATES.get(state, ("?", "bold"))
     line = Text(" " * INDENT).append(f"{mark} {state.upper()}", style=style)
     if state == "delivered":
-        line.append(f"  {CERTAINTIES.get(delivery.get('certainty') or '', '')}")
+        words = IN_SANDBOX if delivery.get("environment") == "sandbox" else CERTAINTIES
+        line.append(f"  {words.get(delivery.get('certainty') or '', '')}")
     elif delivery.get("reason"):
         line.append(f"  {delivery['reason']['code']}")
     elif state == "pending":

@@ -1,0 +1,30 @@
+"""`status` and `trace` as they are typed, while a gateway runs and when it does not."""
+
+from pathlib import Path
+
+from tests.commands.conftest import Firsthand
+from tests.gateway import Emulator, Gateway, config, criteo, order
+
+
+def test_where_events_go_and_whether_anything_runs(firsthand: Firsthand, tmp_path: Path, vendor: Emulator) -> None:
+    here = ("--data", str(tmp_path / "data"))
+    with Gateway(tmp_path, config(criteo()), vendor) as gateway:
+        gateway.send(order("sale-1"))
+        gateway.settle()
+        running = firsthand("status", *here, "--json").json
+        page = firsthand("status", *here).out
+        gateway.configure(config(criteo(environment="production", endpoints={"events": f"{vendor.url}/x"})))
+        assert firsthand("apply", str(tmp_path / "firsthand.yaml"), *here).exit_code == 0
+    assert running["running"] == ["collect", "deliver"]
+    assert [integration["environment"] for integration in running["integrations"]] == ["sandbox"]
+    assert page.startswith("Source ")
+    assert "criteo  criteo-s2s  sandbox  ✓ balanced" in page
+
+    stopped = firsthand("status", *here, "--json").json
+    assert (stopped["running"], stopped["integrations"][0]["environment"]) == ([], "production")
+    assert firsthand("status", *here).out.startswith("! no gateway runs on this data folder")
+
+    # It went out in the sandbox, whatever the integration is now.
+    (delivery,) = firsthand("trace", "sale-1", *here, "--json").json["deliveries"]
+    assert (delivery["revision"], delivery["environment"]) == (1, "sandbox")
+    assert "✓ DELIVERED  accepted in the sandbox" in firsthand("trace", "sale-1", *here).out
