@@ -41,6 +41,7 @@ async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
                 "vendor": lane.vendor,
                 "environment": environment.get((lane.integration, None)),
                 "health": health,
+                "names": ledger.names(lane.id),
             }
             integrations.append(msgspec.to_builtins(counts) | more)
         tallies = log.tallies()

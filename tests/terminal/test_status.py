@@ -78,6 +78,20 @@ def test_a_sandbox_is_no_vendor() -> None:
     assert "raptor  criteo-s2s  ✓ balanced" in page
 
 
+def test_which_events_are_not_mapped() -> None:
+    names = {"not_mapped": {"Order Complete": 31, "purchase": 3}, "consent_refused": {"Page Viewed": 2}}
+    page = status_page(a_status(an_integration(reasons={"not_mapped": 76, "consent_refused": 280}, names=names)))
+    assert (
+        """\
+not_mapped        76  Nothing, if the vendor has no use for it; else send it
+                      under a name from the vendor's event table.
+                      Of late: Order Complete 31, purchase 3
+"""
+        in page
+    )
+    assert "Page Viewed" not in page
+
+
 def test_what_is_behind_delivered_where_it_is_not_plain() -> None:
     certainties = {"accepted": 1600, "accepted_with_warnings": 30, "unverifiable": 9}
     line = "  delivered  1,600 accepted, 30 accepted with warnings, 9 unverifiable\n"

@@ -1,5 +1,6 @@
 """The reading side of the embedded ledger: any process, any number of them; never writes."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,6 +13,16 @@ from firsthand.ledger.records import Counted, Delivery, Exchange, Range
 from firsthand.ledger.rows import DELIVERY, read_delivery
 
 _exchange = msgspec.msgpack.Decoder(Exchange)
+NEWEST = 2_000
+"""How many deliveries are looked at for what is frequent of late: they are read in a few milliseconds."""
+MOST_NAMES = 5
+
+
+class _Name(msgspec.Struct):
+    name: str = ""
+
+
+_name = msgspec.json.Decoder(_Name)
 _COLUMNS = f"lane, latest, updated_ms, {DELIVERY}"
 
 
@@ -177,6 +188,18 @@ class LedgerReader:
         """Positions in a range that have a delivery of their own."""
         sql = "SELECT position FROM deliveries WHERE lane = ? AND shard = ? AND position BETWEEN ? AND ? AND source = ?"
         return {p for (p,) in self._db.execute(sql, (lane, span.shard, span.first, span.last, span.source))}
+
+    def names(self, lane: int) -> dict[str, dict[str, int]]:
+        """Event names by reason code, among the newest deliveries; the most frequent first."""
+        sql = (
+            "SELECT code, detail FROM (SELECT code, detail, latest FROM deliveries WHERE lane = ? AND shard = ?"
+            " ORDER BY position DESC LIMIT ?) WHERE latest AND code IS NOT NULL"
+        )
+        found: dict[str, Counter[str]] = {}
+        for shard in self.cursors(lane):
+            for code, detail in self._db.execute(sql, (lane, shard, NEWEST)):
+                found.setdefault(code, Counter())[_name.decode(detail).name] += 1
+        return {code: dict(counts.most_common(MOST_NAMES)) for code, counts in found.items()}
 
     def run_value(self, name: str) -> str | None:
         value: Any = self._db.execute("SELECT value FROM runs WHERE name = ?", (name,)).get

@@ -19,6 +19,8 @@ BREAKERS = {
 }
 DOES = {"collect": "taken in", "deliver": "sent"}
 """What stops with a role."""
+NAMED = ("not_mapped", "field_missing", "field_invalid")
+"""Reasons that are about how an event is made: it helps to know which."""
 
 Status = Mapping[str, Any]
 
@@ -135,6 +137,9 @@ def _reasons(integrations: Sequence[Status], width: int) -> Iterator[Text]:
         count_width = max(len(f"{count:,}") for count in reasons.values())
         for code, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
             yield _reason(code, code_width, f"{count:>{count_width},}", width)
+            if code in NAMED and (names := (row.get("names") or {}).get(code)):
+                of_late = ", ".join(f"{clean(name) or '(no name)'} {number:,}" for name, number in names.items())
+                yield hanging(Text(" " * (code_width + count_width + 4)), f"Of late: {of_late}", width)
 
 
 def _reason(code: str, code_width: int, count: str, width: int) -> Text:
