@@ -14,9 +14,6 @@ from firsthand.locks import holders
 from firsthand.state.environments import environments
 from firsthand.supervise import ROLES
 
-HEALTH_MS = 10_000
-"""The deliver process notes the health of its lanes every other second."""
-
 
 async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
     """Counts of sources, integrations and the log, from the files in a data folder, whether or not `serve` runs.
@@ -33,14 +30,10 @@ async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
             if live is not None and lane.integration not in live:
                 continue  # removed: what it did stays in the traces
             counts = await account(lane, ledger, log, now_ms, recount)
-            noted = ledger.run_value(f"lane:{lane.integration}")
-            health = msgspec.json.decode(noted) if noted else None
-            if health and now_ms - health["at_ms"] > HEALTH_MS:
-                health = None  # nobody delivers now: what was noted last says nothing
             more = {
                 "vendor": lane.vendor,
                 "environment": environment.get((lane.integration, None)),
-                "health": health,
+                "health": ledger.health(lane.integration, now_ms),
                 "names": ledger.names(lane.id),
             }
             integrations.append(msgspec.to_builtins(counts) | more)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.commands.conftest import Firsthand
-from tests.gateway import Emulator, Gateway, config, criteo, order
+from tests.gateway import Emulator, Gateway, config, criteo, order, until
 
 
 def test_where_events_go_and_whether_anything_runs(firsthand: Firsthand, tmp_path: Path, vendor: Emulator) -> None:
@@ -28,3 +28,22 @@ def test_where_events_go_and_whether_anything_runs(firsthand: Firsthand, tmp_pat
     (delivery,) = firsthand("trace", "sale-1", *here, "--json").json["deliveries"]
     assert (delivery["revision"], delivery["environment"]) == (1, "sandbox")
     assert "✓ DELIVERED  accepted in the sandbox" in firsthand("trace", "sale-1", *here).out
+
+
+def test_an_outage(firsthand: Firsthand, tmp_path: Path, vendor: Emulator) -> None:
+    here = ("--data", str(tmp_path / "data"))
+    with Gateway(tmp_path, config(criteo()), vendor) as gateway:
+        vendor.fault("status_503")
+        gateway.send(*(order(f"sale-{n}", anonymousId=f"visitor-{n}") for n in range(12)))
+        health = until(
+            "the breaker is open",
+            lambda: next((h for h in [gateway.status()["integrations"][0]["health"]] if h and h["since"]), None),
+        )
+        assert (health["breaker"], health["cause"]) == ("open", "HTTP 503")
+        assert "breaker    open: the vendor is in trouble since " in firsthand("status", *here).out
+        (waiting,) = firsthand("trace", "sale-0", *here, "--json").json["deliveries"]
+        page = firsthand("trace", "sale-0", *here).out
+        vendor.behave()
+    assert (waiting["paused"]["by"], waiting["paused"]["cause"]) == ("trouble", "HTTP 503")
+    assert "  paused     the vendor is in trouble since " in page
+    assert "next attempt" not in page

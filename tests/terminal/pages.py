@@ -28,7 +28,7 @@ def trace_page(found: Json, width: int = 80, colour: bool = False, data: Path | 
 
 
 def status_page(found: Json, width: int = 80, colour: bool = False) -> str:
-    return printed(lambda console: status.show(found, console), width, colour)
+    return printed(lambda console: status.show(found, console, NOW), width, colour)
 
 
 def a_trace(*deliveries: Json, **event: Any) -> Json:

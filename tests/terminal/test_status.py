@@ -49,14 +49,28 @@ Event log  0 B
 
 
 def test_a_vendor_in_trouble() -> None:
-    health = {"breaker": "open", "open": 31, "in_flight": 0}
+    health = {
+        "breaker": "open",
+        "open": 31,
+        "in_flight": 0,
+        "since": "2026-11-22T10:02:36.000Z",
+        "cause": "HTTP 503",
+        "until": "2026-11-22T10:15:42.000Z",
+    }
     row = an_integration(received=8000, pending=5969, retrying=31, lag_seconds=754.2, health=health)
     assert """\
 criteo  criteo-s2s  ✓ balanced  lag 13 min
      8,000 =     1,639 +      356 +    5 +   5,969 +    0 +       31
-  breaker    open: the vendor is in trouble: sending pauses, the backlog waits
+  breaker    open: the vendor is in trouble since 10:02:36.000 (13 min): HTTP
+             503; nothing is sent until 10:15:42.000, in 32 s. The backlog waits
              in the log
 """ in status_page(a_status(row))
+
+
+def test_a_vendor_that_asked_to_be_left_alone() -> None:
+    health = {"breaker": "closed", "open": 1, "in_flight": 0, "until": "2026-11-22T10:16:10.000Z"}
+    page = status_page(a_status(an_integration(retrying=1, health=health)))
+    assert "  rests      the vendor asked for a rest; nothing is sent until 10:16:10.000, in" in page
 
 
 def test_a_gateway_that_does_not_run_is_told_before_anything_else() -> None:

@@ -306,7 +306,7 @@ class Attempts:
     def _tell_breaker(self, judged: list[Verdict]) -> None:
         """A vendor that says no to an event is alive; one that answers nothing sensible, or nobody, is not."""
         if any(v.kind in ("retry", "ambiguous") or (v.kind == "rejected" and v.code in CONFIGURATION) for v in judged):
-            if self._breaker.failed():
+            if self._breaker.failed(judged[0].message):
                 log.warning(
                     "vendor trouble: sending pauses", integration=self._integration.key, cause=judged[0].message
                 )

@@ -9,10 +9,13 @@ import msgspec
 
 from firsthand.eventlog.base import Position
 from firsthand.eventlog.files import open_reader
+from firsthand.ledger.masking import mask_text
 from firsthand.ledger.records import Counted, Delivery, Exchange, Range
 from firsthand.ledger.rows import DELIVERY, read_delivery
 
 _exchange = msgspec.msgpack.Decoder(Exchange)
+HEALTH_MS = 10_000
+"""The deliver process notes the health of its lanes every other second."""
 NEWEST = 2_000
 """How many deliveries are looked at for what is frequent of late: they are read in a few milliseconds."""
 MOST_NAMES = 5
@@ -200,6 +203,14 @@ class LedgerReader:
             for code, detail in self._db.execute(sql, (lane, shard, NEWEST)):
                 found.setdefault(code, Counter())[_name.decode(detail).name] += 1
         return {code: dict(counts.most_common(MOST_NAMES)) for code, counts in found.items()}
+
+    def health(self, integration: str, now_ms: int) -> dict[str, Any] | None:
+        """How a lane is, as the deliver process noted it; None where none has of late: nobody delivers now."""
+        noted = self.run_value(f"lane:{integration}")
+        health: dict[str, Any] | None = msgspec.json.decode(noted) if noted else None
+        if health is None or now_ms - health["at_ms"] > HEALTH_MS:
+            return None
+        return health | {"cause": mask_text(health["cause"]) if health.get("cause") else None}
 
     def run_value(self, name: str) -> str | None:
         value: Any = self._db.execute("SELECT value FROM runs WHERE name = ?", (name,)).get

@@ -1,5 +1,6 @@
 """Everything that happened to one event, at every integration: the object behind `trace` and the management API."""
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ def trace(
     log: LogReader,
     ledger: LedgerReader,
     environments: Mapping[tuple[str, int | None], str] | None = None,
+    now_ms: int | None = None,
 ) -> list[dict[str, Any]]:
     """The traces of a message id, one for each source that sent it. Empty if nothing is known of it.
 
@@ -26,6 +28,7 @@ def trace(
     """
     found: list[dict[str, Any]] = []
     sources = list(sources)
+    now_ms = round(time.time() * 1000) if now_ms is None else now_ms
     lanes = {lane.id: lane for lane in ledger.lanes()}
     known: set[str] = set()
     for source in sources:
@@ -44,7 +47,19 @@ def trace(
             found.append(_traced(event, delivery.source, delivery.shard, delivery.position, lanes, ledger))
     for shown in (delivery for one in found for delivery in one["deliveries"]):
         shown["environment"] = (environments or {}).get((shown["integration"], shown["revision"]))
+        waits = shown["state"] in ("pending", "retrying", "held")
+        shown["paused"] = _paused(ledger.health(shown["integration"], now_ms)) if waits else None
     return found
+
+
+def _paused(health: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What keeps a lane from sending anything now, where something does: `stopped`, `trouble` or `rest`."""
+    if health is None:
+        return {"by": "stopped", "since": None, "until": None, "cause": None}
+    if health["breaker"] == "closed" and not health.get("until"):
+        return None
+    by = "rest" if health["breaker"] == "closed" else "trouble"
+    return {"by": by} | {name: health.get(name) for name in ("since", "until", "cause")}
 
 
 def _traced(

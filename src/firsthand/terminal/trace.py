@@ -19,7 +19,7 @@ from firsthand.terminal.attempts import attempt_lines, payloads
 from firsthand.terminal.console import clean, cut, labelled, page_width, stdout
 from firsthand.terminal.payload import shown
 from firsthand.terminal.remedies import REMEDIES, REPLAYABLE
-from firsthand.terminal.times import ago, clock_time, full_time, within
+from firsthand.terminal.times import ago, clock_time, full_time, pause, within
 
 INDENT = 2
 STATES = {
@@ -166,7 +166,9 @@ def _integration(
         yield labelled("consent", _decided(decided), width, INDENT)
     yield labelled("mapping", _mapping(latest, trace), width, INDENT)
     yield from attempt_lines(latest, trace["received_at"], width, INDENT)
-    if latest["state"] == "retrying" and (again := latest.get("next_attempt_at")):
+    if paused := latest.get("paused"):
+        yield labelled("paused", Text(_paused(paused, trace, now_ms), style="yellow"), width, INDENT)
+    elif latest["state"] == "retrying" and (again := latest.get("next_attempt_at")):
         yield labelled(
             "", Text(f"next attempt {within(again, now_ms)}, at {clock_time(again)}", style="yellow"), width, INDENT
         )
@@ -177,6 +179,13 @@ def _integration(
     for earlier in deliveries:
         if earlier is not latest:
             yield labelled("before", _folded(earlier), width, INDENT)
+
+
+def _paused(paused: Trace, trace: Trace, now_ms: int) -> str:
+    """Why nothing at all is sent to the vendor now, and until when."""
+    if paused["by"] == "stopped":
+        return "no gateway delivers on this data folder: it waits until `firsthand serve` runs"
+    return pause(paused, paused["by"] == "trouble", now_ms, trace["received_at"])
 
 
 def _state(delivery: Trace, trace: Trace, width: int) -> Text:
