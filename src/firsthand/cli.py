@@ -106,9 +106,12 @@ def serve(
             config = Path("firsthand.yaml")
         state = State.open(settings.data, migrate=True)
         if config is not None:
-            for change in state.apply(load(config)):
+            file = load(config)
+            for change in state.apply(file):
                 if change.kind != "unchanged":
                     print(change, file=sys.stderr)
+            for warning in configuration.warnings(file):
+                print(f"! {warning}", file=sys.stderr)
         if not state.sources():
             sample = Path("firsthand.example.yaml")
             if not sample.exists():

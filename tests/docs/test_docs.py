@@ -158,6 +158,14 @@ def test_each_example_of_a_configuration_can_be_used(text: str) -> None:
     config.parse(text, env={"WEB_WRITE_KEY": "key-1", "TILLS_WRITE_KEY": "key-2"})
 
 
+@pytest.mark.parametrize("text", [one for one in examples() if one.id != "identity.md-1"])
+def test_each_example_of_an_integration_says_what_it_asks_of_consent(text: str) -> None:
+    """Who copies one sends nothing to anybody who was not asked."""
+    read = config.parse(text, env={"WEB_WRITE_KEY": "key-1", "TILLS_WRITE_KEY": "key-2"})
+
+    assert [one.key for one in read.integrations if one.consent is None] == []
+
+
 # -- vendors and emulators ---------------------------------------------------------------------------------------
 
 
