@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from firsthand.reasons import DEAD, FILTERED, HELD
 from firsthand.settings import Settings
 from firsthand.terminal.remedies import REMEDIES
 from firsthand.vendors import registry
+from firsthand.vendors.base import Setup
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -164,6 +166,23 @@ def test_each_example_of_an_integration_says_what_it_asks_of_consent(text: str) 
     read = config.parse(text, env={"WEB_WRITE_KEY": "key-1", "TILLS_WRITE_KEY": "key-2"})
 
     assert [one.key for one in read.integrations if one.consent is None] == []
+
+
+# -- pages of a shop ----------------------------------------------------------------------------------------------
+
+
+def test_the_policies_of_both_pages_let_in_what_the_script_loads_and_nothing_else() -> None:
+    criteo = registry()["criteo-s2s"]
+    settings_ = criteo.settings(partner_id="12345", mapping_key="123")
+    sync = criteo.sync(Setup(settings_, criteo.endpoints(settings_, None)), {})
+    assert sync is not None
+    assert urlsplit(sync.url).hostname == urlsplit(sync.redirect_url).hostname == "gum.criteo.com"
+    for name, heading in (("browser.md", "## Content security policy"), ("criteo-s2s.md", "## The cookie sync")):
+        text = section(page(name), heading)
+        for directive in ("script-src", "img-src"):
+            (allowed,) = re.findall(rf"{directive} ([^;`]+)", " ".join(text.split()))[:1]
+            assert {urlsplit(word).hostname for word in allowed.split() if "criteo" in word} == {"gum.criteo.com"}
+        assert "emulator" in text
 
 
 # -- vendors and emulators ---------------------------------------------------------------------------------------
