@@ -66,6 +66,34 @@ def test_what_the_sandbox_took_no_vendor_has_seen() -> None:
     assert page.startswith("criteo  criteo-s2s  sandbox\n  ✓ DELIVERED  accepted in the sandbox  10:15:00.050\n")
 
 
+def test_what_was_known_of_the_visitor_beyond_the_event() -> None:
+    known = {"criteo_gum_id": "k-1f3a", "email": "a***@example.com", "user_id": "customer-7"}
+    page = part(trace_page(a_trace(a_delivery(identity=known))))
+    assert (
+        """\
+  consent    allow, by categories: marketing
+  known      criteo_gum_id k-1f3a, email a***@example.com, user_id customer-7
+  mapping    Order Completed → trackTransaction  (revision 3)
+"""
+        in page
+    )
+    assert "known" not in part(trace_page(a_trace(a_delivery())))
+
+
+def test_an_image_as_answer_is_not_printed() -> None:
+    image = {
+        "status": 200,
+        "headers": {"content-type": "image/gif"},
+        "body": "GIF89a\x01\x00\ufffd\x00",
+        "body_bytes": 43,
+    }
+    page = trace_page(a_trace(a_delivery(attempts=[an_attempt(response=image)])))
+    assert "                              (43 bytes, image/gif)\n" in page
+    assert "GIF89a" not in page
+    words = image | {"body": "caf\u00e9\n  zu", "headers": {}}
+    assert "  caf\u00e9 zu\n" in trace_page(a_trace(a_delivery(attempts=[an_attempt(response=words)])))
+
+
 def test_in_an_outage_nothing_is_tried_until_the_breaker_lets_it() -> None:
     paused = {"by": "trouble", "since": "2026-11-22T10:14:50.000Z", "cause": "HTTP 503", "until": None}
     delivery = a_delivery("retrying", attempts=[an_attempt(status=503)], next_attempt_at="2026-11-22T10:15:01.000Z")

@@ -137,6 +137,7 @@ def _attempt(exchange: Exchange) -> dict[str, Any]:
             "status": exchange.status,
             "headers": mask(exchange.response_headers),
             "body": shown_body(exchange.response_body),
+            "body_bytes": len(exchange.response_body),
         },
         "error": {"cause": failure.cause, "sent": failure.sent, "message": failure.message} if failure else None,
     }

@@ -164,6 +164,9 @@ def _integration(
     reason = latest.get("reason") or {}
     if (decided := latest.get("consent")) and reason.get("code") not in ("consent_refused", "consent_unknown"):
         yield labelled("consent", _decided(decided), width, INDENT)
+    if known := latest.get("identity"):
+        said = ", ".join(f"{name} {value}" for name, value in known.items())
+        yield labelled("known", clean(said), width, INDENT)
     yield labelled("mapping", _mapping(latest, trace), width, INDENT)
     yield from attempt_lines(latest, trace["received_at"], width, INDENT)
     if paused := latest.get("paused"):
