@@ -237,7 +237,7 @@ def replay(
     as_json: JsonOption = False,
 ) -> None:
     """Send past events again; what was delivered is left alone unless told so."""
-    from firsthand.replays import Unusable, request, wanted_deliveries, watch
+    from firsthand.replays import Unusable, request, wanted_deliveries, watch, why_nothing
     from firsthand.replays import dry_run as count
 
     settings = settings_with(data)
@@ -246,6 +246,8 @@ def replay(
     except Unusable as error:
         raise typer.BadParameter(str(error)) from None
     found = asyncio.run(count(settings.data, integration, wanted))
+    if not found["matched"]:
+        found["why"] = why_nothing(settings.data, integration, wanted)
     if dry_run or not found["matched"]:
         print_json(found) if as_json else print_replay(found)
         return
@@ -259,7 +261,7 @@ def replay(
 
 def print_replay(found: dict[str, Any]) -> None:
     if not found["matched"]:
-        print(f"Nothing to replay: no delivery of {found['integration']} is meant by this")
+        print(f"Nothing to replay: {found['why']}")
     else:
         print(f"{found['matched']} deliver{'y' if found['matched'] == 1 else 'ies'} would be sent again")
     for what, count in found["by_reason"].items():
