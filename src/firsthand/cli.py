@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from firsthand.commands import check, consent, doctor, import_, visitor
+from firsthand.commands import check, consent, doctor, events, import_, visitor
 from firsthand.commands import plan as configuration
 from firsthand.settings import Settings
 
@@ -189,7 +189,8 @@ def trace(
     if not found:
         fail(
             f"no event with the message id {message_id!r} is kept here. Was it acknowledged (HTTP 200), by this gateway"
-            " (--data), and within log.max_age?"
+            " (--data), and within log.max_age? `firsthand events --about TEXT` finds events by the id of an order, a"
+            " user or a browser"
         )
     if as_json:
         print_json(
@@ -278,6 +279,7 @@ app.command(epilog="Example: firsthand plan firsthand.yaml --exit-code")(configu
 app.command(epilog="Example: firsthand apply firsthand.yaml")(configuration.apply)
 app.command(epilog="Example: firsthand export > firsthand.yaml")(configuration.export)
 app.command(epilog="Example: firsthand check cases/ --config firsthand.yaml")(check.check)
+app.command(epilog="Example: firsthand events --state dead --reason field_invalid")(events.events)
 app.command(epilog="Example: firsthand doctor --config firsthand.yaml --production --strict")(doctor.doctor)
 app.command("import", epilog=import_.EPILOG)(import_.import_)
 app.add_typer(consent.app, name="consent", epilog="Example: firsthand consent verify")

@@ -158,6 +158,15 @@ class LedgerReader:
         )
         return [(minute, Counted(*rest)) for minute, *rest in self._db.execute(sql, (lane, since_minute))]
 
+    def newest(self, lane: int, state: str | None, code: str | None, limit: int) -> list[Stored]:
+        """The newest deliveries that are in a state, for a reason."""
+        sql = (
+            f"SELECT {_COLUMNS} FROM deliveries WHERE lane = ? AND shard = ? AND latest AND (? IS NULL OR state = ?)"  # noqa: S608
+            " AND (? IS NULL OR code = ?) ORDER BY position DESC LIMIT ?"
+        )
+        values = (state, state, code, code, limit)
+        return [_stored(*row) for shard in self.cursors(lane) for row in self._db.execute(sql, (lane, shard, *values))]
+
     def select(self, lane: int, wanted: Filter) -> Iterator[Stored]:
         """The newest generation of each settled delivery that a filter takes, in log order."""
         states = wanted.states
