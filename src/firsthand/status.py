@@ -37,13 +37,14 @@ async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
                 "names": ledger.names(lane.id),
             }
             integrations.append(msgspec.to_builtins(counts) | more)
-        tallies = log.tallies()
+        tallies, refusals = log.tallies(), log.refusals()
         received = {shard: log.counts(shard, log.head(shard)) for shard in log.shards()}
         sources = []
         for key in log.sources():
             duplicates, refused = tallies.get(key, (0, 0))
             count = sum(counts.get(key, 0) for counts in received.values())
-            sources.append({"key": key, "received": count, "duplicates": duplicates, "refused": refused})
+            tally = {"received": count, "duplicates": duplicates, "refused": refused}
+            sources.append({"key": key, **tally, "refusals": refusals.get(key, {})})
         return {
             "running": list(holders(directory, ROLES)),
             "sources": sources,

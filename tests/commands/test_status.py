@@ -9,14 +9,16 @@ from tests.gateway import Emulator, Gateway, config, criteo, order, until
 def test_where_events_go_and_whether_anything_runs(firsthand: Firsthand, tmp_path: Path, vendor: Emulator) -> None:
     here = ("--data", str(tmp_path / "data"))
     with Gateway(tmp_path, config(criteo()), vendor) as gateway:
-        gateway.send(order("sale-1"))
+        gateway.send(order("sale-1"), {"type": "track", "anonymousId": "visitor-1"})
         gateway.settle()
+        until("the refusal is counted", lambda: gateway.status()["sources"][0]["refused"])
         running = firsthand("status", *here, "--json").json
         page = firsthand("status", *here).out
         gateway.configure(config(criteo(environment="production", endpoints={"events": f"{vendor.url}/x"})))
         assert firsthand("apply", str(tmp_path / "firsthand.yaml"), *here).exit_code == 0
     assert running["running"] == ["collect", "deliver"]
     assert [integration["environment"] for integration in running["integrations"]] == ["sandbox"]
+    assert running["sources"][0]["refusals"] == {"field_missing": 1}
     assert page.startswith("Source ")
     assert "criteo  criteo-s2s  sandbox  ✓ balanced" in page
 

@@ -67,6 +67,12 @@ criteo  criteo-s2s  ✓ balanced  lag 13 min
 """ in status_page(a_status(row))
 
 
+def test_why_items_were_refused() -> None:
+    source = {"key": "web-shop", "received": 9, "duplicates": 0, "refused": 3}
+    page = status_page(a_status(sources=[source | {"refusals": {"event_too_large": 2, "invalid_timestamp": 1}}]))
+    assert "  refused    2 event_too_large, 1 invalid_timestamp: docs/collect.md#errors\n" in page
+
+
 def test_a_vendor_that_asked_to_be_left_alone() -> None:
     health = {"breaker": "closed", "open": 1, "in_flight": 0, "until": "2026-11-22T10:16:10.000Z"}
     page = status_page(a_status(an_integration(retrying=1, health=health)))

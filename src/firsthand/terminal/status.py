@@ -66,6 +66,9 @@ def _sources(sources: Sequence[Status], width: int) -> Iterator[Text]:
     for source in sources:
         numbers = "".join(f"{source[column]:>13,}" for column in columns)
         yield cut(clean(source["key"]).ljust(key_width) + numbers, width)
+        if refusals := source.get("refusals"):
+            said = ", ".join(f"{count:,} {code}" for code, count in refusals.items())
+            yield labelled("refused", f"{said}: docs/collect.md#errors", width, 2)
 
 
 # -- integrations ------------------------------------------------------------------------------------------------
