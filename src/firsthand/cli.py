@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from firsthand.commands import check, consent, doctor, events, import_, visitor
+from firsthand.commands import check, consent, doctor, events, import_, replays, visitor
 from firsthand.commands import plan as configuration
 from firsthand.settings import Settings
 
@@ -280,6 +280,7 @@ app.command(epilog="Example: firsthand apply firsthand.yaml")(configuration.appl
 app.command(epilog="Example: firsthand export > firsthand.yaml")(configuration.export)
 app.command(epilog="Example: firsthand check cases/ --config firsthand.yaml")(check.check)
 app.command(epilog="Example: firsthand events --state dead --reason field_invalid")(events.events)
+app.command(epilog="Example: firsthand replays --cancel 0192f3c1-…")(replays.replays)
 app.command(epilog="Example: firsthand doctor --config firsthand.yaml --production --strict")(doctor.doctor)
 app.command("import", epilog=import_.EPILOG)(import_.import_)
 app.add_typer(consent.app, name="consent", epilog="Example: firsthand consent verify")

@@ -137,7 +137,8 @@ def watch(directory: Path, id: str, total: int, show: bool) -> dict[str, Any]:
     result = {"id": job.id, "state": job.state, **job.progress}
     if show:
         if job.state == "queued":
-            print("The replay waits: it runs as soon as `firsthand serve` runs on this data folder.")
+            print("The replay waits: it runs as soon as `firsthand serve` runs on this data folder and gets to it.")
+            print(f"Not wanted after all: firsthand replays --cancel {job.id}")
         elif job.state == "failed":
             print(f"The replay failed: {job.progress.get('error')}")
         else:
