@@ -27,7 +27,7 @@ FAILED, USAGE = 1, 2
 KNOWN = frozenset({"ConfigError", "VendorError", "StateError", "BusyError", "DataInUse", "Unusable"})
 DAMAGE = frozenset({"NotADBError", "CorruptError"})
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
+    Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -83,7 +83,7 @@ def options(
 def serve(
     config: Annotated[
         Path | None,
-        typer.Option(help="Apply this file at start. [default: ./firsthand.yaml where there is one]"),
+        typer.Option(help="Apply this file at start. \\[default: ./firsthand.yaml where there is one]"),
     ] = None,
     data: DataOption = None,
     roles: Annotated[str, typer.Option(help="Which parts to run, by comma: collect, deliver.")] = "collect,deliver",
@@ -160,7 +160,7 @@ def emulate(
 def demo(
     events: Annotated[int, typer.Option(help="About how many events the hour has.", min=100, max=20_000)] = 2_000,
 ) -> None:
-    """See it work: a shop's hour in half a minute, against the emulators; then it goes on until Ctrl-C."""
+    """See it work: a shop's hour in half a minute, against the emulators. At a terminal it goes on until Ctrl-C."""
     from firsthand.demo.run import run
 
     raise SystemExit(run(events))
@@ -168,7 +168,7 @@ def demo(
 
 @app.command(epilog="Example: firsthand trace 0192f3c1-…-8a4d")
 def trace(
-    message_id: Annotated[str, typer.Argument(help="The messageId of the event.")],
+    message_id: Annotated[str, typer.Argument(help="The messageId of the event; `firsthand events` lists some.")],
     source: Annotated[str | None, typer.Option(help="The source that sent it, where several used the same id.")] = None,
     data: DataOption = None,
     as_json: JsonOption = False,
@@ -201,13 +201,18 @@ def trace(
         show(one, data=data)
 
 
+app.command(epilog="Example: firsthand events --state dead --reason field_invalid")(events.events)
+
+
 @app.command(epilog="Example: firsthand status --json | jq '.integrations[] | select(.balanced | not)'")
 def status(
     data: DataOption = None,
-    recount: Annotated[bool, typer.Option(help="Also count every row of the ledger again; takes long.")] = False,
+    recount: Annotated[
+        bool, typer.Option("--recount", help="Also count every row of the ledger again; takes long.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Counts that balance, lag, retries, dead letters. Exit code 1 when something does not balance."""
+    """What came in, what became of it and why; whether it runs. Exit code 1 when counts do not balance."""
     from firsthand.status import status as read
     from firsthand.terminal.status import show
 
@@ -228,10 +233,14 @@ def replay(
         str | None, typer.Option("--from", help="Events received at or after this time (ISO 8601).")
     ] = None,
     until: Annotated[str | None, typer.Option("--to", help="Events received before this time.")] = None,
-    state: Annotated[str | None, typer.Option(help="dead, filtered or delivered. [default: dead and filtered]")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="dead, filtered or delivered. \\[default: dead and filtered]")
+    ] = None,
     reason: Annotated[str | None, typer.Option(help="Only deliveries with this reason code.")] = None,
     message_id: Annotated[str | None, typer.Option(help="Only this event.")] = None,
-    resend: Annotated[bool, typer.Option(help="Also what was delivered: the vendor gets it twice.")] = False,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Also what was delivered: the vendor gets it twice.")
+    ] = False,
     rate: Annotated[float, typer.Option(help="Events a second.", min=0.1)] = 100.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent again.")] = False,
     data: DataOption = None,
@@ -260,6 +269,9 @@ def replay(
         raise SystemExit(FAILED)
 
 
+app.command(epilog="Example: firsthand replays --cancel 0192f3c1-…")(replays.replays)
+
+
 def print_replay(found: dict[str, Any]) -> None:
     if not found["matched"]:
         print(f"Nothing to replay: {found['why']}")
@@ -279,8 +291,6 @@ app.command(epilog="Example: firsthand plan firsthand.yaml --exit-code")(configu
 app.command(epilog="Example: firsthand apply firsthand.yaml")(configuration.apply)
 app.command(epilog="Example: firsthand export > firsthand.yaml")(configuration.export)
 app.command(epilog="Example: firsthand check cases/ --config firsthand.yaml")(check.check)
-app.command(epilog="Example: firsthand events --state dead --reason field_invalid")(events.events)
-app.command(epilog="Example: firsthand replays --cancel 0192f3c1-…")(replays.replays)
 app.command(epilog="Example: firsthand doctor --config firsthand.yaml --production --strict")(doctor.doctor)
 app.command("import", epilog=import_.EPILOG)(import_.import_)
 app.add_typer(consent.app, name="consent", epilog="Example: firsthand consent verify")

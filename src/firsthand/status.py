@@ -37,17 +37,17 @@ async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
                 "names": ledger.names(lane.id),
             }
             integrations.append(msgspec.to_builtins(counts) | more)
-        tallies, refusals = log.tallies(), log.refusals()
+        tallies = log.tallies()
         received = {shard: log.counts(shard, log.head(shard)) for shard in log.shards()}
         sources = []
         for key in log.sources():
             duplicates, refused = tallies.get(key, (0, 0))
             count = sum(counts.get(key, 0) for counts in received.values())
-            tally = {"received": count, "duplicates": duplicates, "refused": refused}
-            sources.append({"key": key, **tally, "refusals": refusals.get(key, {})})
+            sources.append({"key": key, "received": count, "duplicates": duplicates, "refused": refused})
         return {
             "running": list(holders(directory, ROLES)),
             "sources": sources,
+            "refusals": log.refusals(),
             "integrations": integrations,
             "log": msgspec.to_builtins(log.status()),
         }

@@ -1,9 +1,17 @@
 """`status` and `trace` as they are typed, while a gateway runs and when it does not."""
 
+import json
+import re
+import shutil
+import subprocess
 from pathlib import Path
+from typing import Any
 
+import pytest
 from tests.commands.conftest import Firsthand
 from tests.gateway import Emulator, Gateway, config, criteo, order, until
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def test_where_events_go_and_whether_anything_runs(firsthand: Firsthand, tmp_path: Path, vendor: Emulator) -> None:
@@ -18,11 +26,24 @@ def test_where_events_go_and_whether_anything_runs(firsthand: Firsthand, tmp_pat
         assert firsthand("apply", str(tmp_path / "firsthand.yaml"), *here).exit_code == 0
     assert running["running"] == ["collect", "deliver"]
     assert [integration["environment"] for integration in running["integrations"]] == ["sandbox"]
-    assert running["sources"][0]["refusals"] == {"field_missing": 1}
+    assert running["refusals"] == {"web-shop": {"field_missing": 1}}
     assert page.startswith("Source ")
     assert "criteo  criteo-s2s  sandbox  ✓ balanced" in page
 
+    # What the page for whoever is on call has a cron job ask.
+    asked = re.search(r"jq -e '\n(.*?)'\n", (DOCS / "on-call.md").read_text(), re.S)
+    assert asked
+
+    def calm(status: Any) -> bool:
+        command = [shutil.which("jq") or pytest.skip("there is no jq"), "-e", asked[1]]
+        return subprocess.run(command, input=json.dumps(status), text=True, stdout=subprocess.PIPE).returncode == 0
+
+    assert calm(running)
+    assert not calm(running | {"running": ["collect"]})
+    assert not calm(running | {"integrations": [running["integrations"][0] | {"health": None}]})
+
     stopped = firsthand("status", *here, "--json").json
+    assert not calm(stopped)
     assert (stopped["running"], stopped["integrations"][0]["environment"]) == ([], "production")
     assert firsthand("status", *here).out.startswith("! no gateway runs on this data folder")
 

@@ -247,8 +247,26 @@ def test_each_command_is_described_with_its_options(name: str) -> None:
     assert described == {p.opts[0] for p in commands()[name].params if p.opts[0].startswith("--")}
 
 
+@pytest.mark.parametrize("name", [name for name in commands() if not name.startswith("visitor")])
+def test_what_stands_in_brackets_in_a_help_is_shown(name: str) -> None:
+    """Brackets are markup there, and `[default: …]` without a backslash is left out."""
+    assert [p.name for p in commands()[name].params if re.search(r"(?<!\\)\[", getattr(p, "help", "") or "")] == []
+
+
 def test_no_command_is_described_that_is_not_there() -> None:
     assert set(re.findall(r"^## firsthand ([\w -]+)$", page("commands.md"), re.M)) == commands().keys()
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_each_command_that_a_page_tells_to_type_is_there_with_its_options(file: Path) -> None:
+    text = re.sub(r"\\\n\s*", "", file.read_text())
+    typed = re.findall(r"(?:^ {4}|^|`|\$ |/|&& )firsthand ([a-z][^`\n|]*)", text, re.M)
+    for line in typed:
+        words = line.split()
+        name = next((name for name in (" ".join(words[:2]), words[0]) if name in commands()), None)
+        assert name, f"firsthand {line}"
+        options = {option for p in commands()[name].params for option in (*p.opts, *p.secondary_opts)} | {"--help"}
+        assert {word for word in words if word.startswith("--")} <= options, f"firsthand {line}"
 
 
 # -- the pages themselves ----------------------------------------------------------------------------------------

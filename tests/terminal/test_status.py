@@ -69,7 +69,9 @@ criteo  criteo-s2s  ✓ balanced  lag 13 min
 
 def test_why_items_were_refused() -> None:
     source = {"key": "web-shop", "received": 9, "duplicates": 0, "refused": 3}
-    page = status_page(a_status(sources=[source | {"refusals": {"event_too_large": 2, "invalid_timestamp": 1}}]))
+    codes = {"event_too_large": 2, "invalid_timestamp": 1}
+    page = status_page(a_status(sources=[source], refusals={"web-shop": codes, "tills": {"too_deep": 1}}))
+    assert "too_deep" not in page
     assert "  refused    2 event_too_large, 1 invalid_timestamp: docs/collect.md#errors\n" in page
 
 

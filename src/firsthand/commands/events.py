@@ -13,7 +13,9 @@ STATES = ("delivered", "filtered", "dead", "retrying", "held")
 
 
 def events(
-    integration: Annotated[str | None, typer.Option(help="Only at this integration. [default: at all of them]")] = None,
+    integration: Annotated[
+        str | None, typer.Option(help="Only at this integration. \\[default: at all of them]")
+    ] = None,
     state: Annotated[str | None, typer.Option(help=f"Only what is {', '.join(STATES[:-1])} or {STATES[-1]}.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only deliveries with this reason code.")] = None,
     about: Annotated[
@@ -22,7 +24,7 @@ def events(
     ] = None,
     limit: Annotated[int, typer.Option(help="How many, the newest first.", min=1, max=10_000)] = 20,
     data: Annotated[
-        Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
+        Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:

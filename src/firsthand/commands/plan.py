@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 FileArgument = Annotated[Path, typer.Argument(help="The configuration, such as firsthand.yaml.")]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
+    Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 

@@ -34,7 +34,7 @@ def _page(status: Status, width: int, now_ms: int) -> Iterator[Text]:
     if not_running := _not_running(status):
         yield hanging(Text("! ", style="yellow"), Text(not_running, style="yellow"), width)
         yield Text("")
-    yield from _sources(status["sources"], width)
+    yield from _sources(status["sources"], status.get("refusals") or {}, width)
     yield Text("")
     yield from _integrations(status["integrations"], width, now_ms)
     yield from _reasons(status["integrations"], width)
@@ -56,7 +56,7 @@ def _not_running(status: Status) -> str:
 # -- sources -----------------------------------------------------------------------------------------------------
 
 
-def _sources(sources: Sequence[Status], width: int) -> Iterator[Text]:
+def _sources(sources: Sequence[Status], refusals: Status, width: int) -> Iterator[Text]:
     columns = ("received", "duplicates", "refused")
     key_width = max([len("Source"), *(len(source["key"]) for source in sources)])
     yield Text("Source".ljust(key_width) + "".join(f"{column:>13}" for column in columns), style="bold")
@@ -66,8 +66,8 @@ def _sources(sources: Sequence[Status], width: int) -> Iterator[Text]:
     for source in sources:
         numbers = "".join(f"{source[column]:>13,}" for column in columns)
         yield cut(clean(source["key"]).ljust(key_width) + numbers, width)
-        if refusals := source.get("refusals"):
-            said = ", ".join(f"{count:,} {code}" for code, count in refusals.items())
+        if why := refusals.get(source["key"]):
+            said = ", ".join(f"{count:,} {code}" for code, count in why.items())
             yield labelled("refused", f"{said}: docs/collect.md#errors", width, 2)
 
 
