@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from firsthand.commands import check, consent, doctor, import_, visitor
+from firsthand.commands import check, consent, doctor, events, import_, replays, visitor
 from firsthand.commands import plan as configuration
 from firsthand.settings import Settings
 
@@ -27,7 +27,7 @@ FAILED, USAGE = 1, 2
 KNOWN = frozenset({"ConfigError", "VendorError", "StateError", "BusyError", "DataInUse", "Unusable"})
 DAMAGE = frozenset({"NotADBError", "CorruptError"})
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
+    Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -83,7 +83,7 @@ def options(
 def serve(
     config: Annotated[
         Path | None,
-        typer.Option(help="Apply this file at start. [default: ./firsthand.yaml where there is one]"),
+        typer.Option(help="Apply this file at start. \\[default: ./firsthand.yaml where there is one]"),
     ] = None,
     data: DataOption = None,
     roles: Annotated[str, typer.Option(help="Which parts to run, by comma: collect, deliver.")] = "collect,deliver",
@@ -106,9 +106,12 @@ def serve(
             config = Path("firsthand.yaml")
         state = State.open(settings.data, migrate=True)
         if config is not None:
-            for change in state.apply(load(config)):
+            file = load(config)
+            for change in state.apply(file):
                 if change.kind != "unchanged":
                     print(change, file=sys.stderr)
+            for warning in configuration.warnings(file):
+                print(f"! {warning}", file=sys.stderr)
         if not state.sources():
             sample = Path("firsthand.example.yaml")
             if not sample.exists():
@@ -157,7 +160,7 @@ def emulate(
 def demo(
     events: Annotated[int, typer.Option(help="About how many events the hour has.", min=100, max=20_000)] = 2_000,
 ) -> None:
-    """See it work: a shop's hour in half a minute, against the emulators; then it goes on until Ctrl-C."""
+    """See it work: a shop's hour in half a minute, against the emulators. At a terminal it goes on until Ctrl-C."""
     from firsthand.demo.run import run
 
     raise SystemExit(run(events))
@@ -165,7 +168,7 @@ def demo(
 
 @app.command(epilog="Example: firsthand trace 0192f3c1-…-8a4d")
 def trace(
-    message_id: Annotated[str, typer.Argument(help="The messageId of the event.")],
+    message_id: Annotated[str, typer.Argument(help="The messageId of the event; `firsthand events` lists some.")],
     source: Annotated[str | None, typer.Option(help="The source that sent it, where several used the same id.")] = None,
     data: DataOption = None,
     as_json: JsonOption = False,
@@ -174,17 +177,20 @@ def trace(
     from firsthand.eventlog.sqlite_reader import SqliteLogReader
     from firsthand.ledger.reader import LedgerReader
     from firsthand.ledger.trace import trace as find
+    from firsthand.state.environments import environments
     from firsthand.terminal.trace import show
 
     settings = settings_with(data)
     log, ledger = SqliteLogReader(settings.data), LedgerReader(settings.data)
     if source is not None and source not in log.sources():
         fail(f"no source {source!r} has sent anything here; there are {', '.join(log.sources()) or 'none yet'}")
-    found = find(message_id, [source] if source else log.sources(), log, ledger)
+    sources = [source] if source else log.sources()
+    found = find(message_id, sources, log, ledger, environments(settings.data))
     if not found:
         fail(
             f"no event with the message id {message_id!r} is kept here. Was it acknowledged (HTTP 200), by this gateway"
-            " (--data), and within log.max_age?"
+            " (--data), and within log.max_age? `firsthand events --about TEXT` finds events by the id of an order, a"
+            " user or a browser"
         )
     if as_json:
         print_json(
@@ -195,13 +201,18 @@ def trace(
         show(one, data=data)
 
 
+app.command(epilog="Example: firsthand events --state dead --reason field_invalid")(events.events)
+
+
 @app.command(epilog="Example: firsthand status --json | jq '.integrations[] | select(.balanced | not)'")
 def status(
     data: DataOption = None,
-    recount: Annotated[bool, typer.Option(help="Also count every row of the ledger again; takes long.")] = False,
+    recount: Annotated[
+        bool, typer.Option("--recount", help="Also count every row of the ledger again; takes long.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Counts that balance, lag, retries, dead letters. Exit code 1 when something does not balance."""
+    """What came in, what became of it and why; whether it runs. Exit code 1 when counts do not balance."""
     from firsthand.status import status as read
     from firsthand.terminal.status import show
 
@@ -222,17 +233,21 @@ def replay(
         str | None, typer.Option("--from", help="Events received at or after this time (ISO 8601).")
     ] = None,
     until: Annotated[str | None, typer.Option("--to", help="Events received before this time.")] = None,
-    state: Annotated[str | None, typer.Option(help="dead, filtered or delivered. [default: dead and filtered]")] = None,
+    state: Annotated[
+        str | None, typer.Option(help="dead, filtered or delivered. \\[default: dead and filtered]")
+    ] = None,
     reason: Annotated[str | None, typer.Option(help="Only deliveries with this reason code.")] = None,
     message_id: Annotated[str | None, typer.Option(help="Only this event.")] = None,
-    resend: Annotated[bool, typer.Option(help="Also what was, or may have been, delivered: a second time.")] = False,
+    resend: Annotated[
+        bool, typer.Option("--resend", help="Also what was, or may have been, delivered: a second time.")
+    ] = False,
     rate: Annotated[float, typer.Option(help="Events a second.", min=0.1)] = 100.0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be sent again.")] = False,
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Send past events again; what was delivered is left alone unless told so."""
-    from firsthand.replays import Unusable, request, wanted_deliveries, watch
+    from firsthand.replays import Unusable, request, wanted_deliveries, watch, why_nothing
     from firsthand.replays import dry_run as count
 
     settings = settings_with(data)
@@ -241,6 +256,8 @@ def replay(
     except Unusable as error:
         raise typer.BadParameter(str(error)) from None
     found = asyncio.run(count(settings.data, integration, wanted))
+    if not found["matched"]:
+        found["why"] = why_nothing(settings.data, integration, wanted)
     if dry_run or not found["matched"]:
         print_json(found) if as_json else print_replay(found)
         return
@@ -252,9 +269,12 @@ def replay(
         raise SystemExit(FAILED)
 
 
+app.command(epilog="Example: firsthand replays --cancel 0192f3c1-…")(replays.replays)
+
+
 def print_replay(found: dict[str, Any]) -> None:
     if not found["matched"]:
-        print(f"Nothing to replay: no delivery of {found['integration']} is meant by this")
+        print(f"Nothing to replay: {found['why']}")
     else:
         print(f"{found['matched']} deliver{'y' if found['matched'] == 1 else 'ies'} would be sent again")
     for what, count in found["by_reason"].items():

@@ -9,8 +9,11 @@ import msgspec
 from firsthand.deliver.replay import candidates
 from firsthand.event import parse_time
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
-from firsthand.ledger.reader import Filter, Lane, LedgerReader
+from firsthand.ledger.reader import Filter, Lane, LedgerReader, total
+from firsthand.ledger.trace import trace
 from firsthand.reasons import DEAD, FILTERED
+
+ALONE = "What was delivered is left alone without --resend: the vendor gets it twice"
 
 
 class Unusable(ValueError):
@@ -67,6 +70,42 @@ async def dry_run(directory: Path, integration: str, wanted: Filter) -> dict[str
         ledger.close()
 
 
+def why_nothing(directory: Path, integration: str, wanted: Filter) -> str:
+    """Why a filter takes no delivery of an integration, and what would. Raises Unusable for an event that is not kept
+    here."""
+    log, ledger = SqliteLogReader(directory), LedgerReader(directory)
+    try:
+        lane = find_lane(ledger, integration)
+        if wanted.message_id is None:
+            counts = {state: total(ledger.counted(lane.id), state) for state in ("delivered", "dead", "filtered")}
+            there = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "nothing"
+            return f"there is {there} at {integration}, and none of it is what you asked for. {ALONE}"
+        traces = trace(wanted.message_id, log.sources(), log, ledger)
+        if not traces:
+            raise Unusable(f"no event with the message id {wanted.message_id!r} is kept here")
+        found = [row for one in traces for row in one["deliveries"] if row["integration"] == integration]
+        rows = [row for row in found if not row["superseded"]]
+        if not rows:
+            return f"{integration} takes no events from {traces[0]['source']}"
+        return "; ".join(_why(row, wanted) for row in rows)
+    finally:
+        log.close()
+        ledger.close()
+
+
+def _why(row: dict[str, Any], wanted: Filter) -> str:
+    state, code = row["state"], (row["reason"] or {}).get("code")
+    if state in ("pending", "held", "retrying"):
+        return f"it is {state}, and goes on by itself"
+    if state == "delivered" and not wanted.resend:
+        return f"it is delivered. {ALONE}"
+    if state not in wanted.states:
+        return f"it is {state}, and you asked for what is {' or '.join(wanted.states)}"
+    if wanted.code not in (None, code):
+        return f"it is {state} for {code or 'no reason'}, and you asked for {wanted.code}"
+    return f"it is {state}, and was received at another time than you asked for, or its event is kept nowhere any more"
+
+
 def request(directory: Path, integration: str, wanted: Filter, rate: float) -> str:
     """Ask for a replay; returns its id."""
     from firsthand.state import State
@@ -98,7 +137,8 @@ def watch(directory: Path, id: str, total: int, show: bool) -> dict[str, Any]:
     result = {"id": job.id, "state": job.state, **job.progress}
     if show:
         if job.state == "queued":
-            print("The replay waits: it runs as soon as `firsthand serve` runs on this data folder.")
+            print("The replay waits: it runs as soon as `firsthand serve` runs on this data folder and gets to it.")
+            print(f"Not wanted after all: firsthand replays --cancel {job.id}")
         elif job.state == "failed":
             print(f"The replay failed: {job.progress.get('error')}")
         else:

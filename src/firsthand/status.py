@@ -10,9 +10,9 @@ from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.balance import account
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import LIVE
-
-HEALTH_MS = 10_000
-"""The deliver process notes the health of its lanes every other second."""
+from firsthand.locks import holders
+from firsthand.state.environments import environments
+from firsthand.supervise import ROLES
 
 
 async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
@@ -23,18 +23,20 @@ async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
     log, ledger = SqliteLogReader(directory), LedgerReader(directory)
     try:
         now_ms = round(time.time() * 1000)
-        integrations = []
+        integrations, environment = [], environments(directory)
         noted = ledger.run_value(LIVE)
         live = msgspec.json.decode(noted, type=list[str]) if noted else None
         for lane in ledger.lanes():
             if live is not None and lane.integration not in live:
                 continue  # removed: what it did stays in the traces
             counts = await account(lane, ledger, log, now_ms, recount)
-            noted = ledger.run_value(f"lane:{lane.integration}")
-            health = msgspec.json.decode(noted) if noted else None
-            if health and now_ms - health["at_ms"] > HEALTH_MS:
-                health = None  # nobody delivers now: what was noted last says nothing
-            integrations.append(msgspec.to_builtins(counts) | {"vendor": lane.vendor, "health": health})
+            more = {
+                "vendor": lane.vendor,
+                "environment": environment.get((lane.integration, None)),
+                "health": ledger.health(lane.integration, now_ms),
+                "names": ledger.names(lane.id),
+            }
+            integrations.append(msgspec.to_builtins(counts) | more)
         tallies = log.tallies()
         received = {shard: log.counts(shard, log.head(shard)) for shard in log.shards()}
         sources = []
@@ -42,7 +44,13 @@ async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
             duplicates, refused = tallies.get(key, (0, 0))
             count = sum(counts.get(key, 0) for counts in received.values())
             sources.append({"key": key, "received": count, "duplicates": duplicates, "refused": refused})
-        return {"sources": sources, "integrations": integrations, "log": msgspec.to_builtins(log.status())}
+        return {
+            "running": list(holders(directory, ROLES)),
+            "sources": sources,
+            "refusals": log.refusals(),
+            "integrations": integrations,
+            "log": msgspec.to_builtins(log.status()),
+        }
     finally:
         log.close()
         ledger.close()

@@ -108,6 +108,73 @@ def test_somebody_who_refuses_can_shop_all_the_same(scene: Shop, shop: str) -> N
     assert wrong == []
 
 
+def test_who_refuses_is_not_named(scene: Shop, shop: str) -> None:
+    page, wrong = visit(scene, shop)
+    page.click("[data-answer=none]")
+    page.goto(shop + "product.html?id=pack-25")
+    page.click("text=Add to basket")
+    page.goto(shop + "checkout.html")
+    page.fill("[name=email]", "ada@example.com")
+    page.fill("[name=name]", "Ada")
+    page.goto(shop + "account.html")
+    page.fill("[name=email]", "ada@example.com")
+    page.click("main button")
+    page.wait_for_url(shop)
+    page.goto(shop + "list.html?category=shoes")
+    until("all has come", lambda: [name(event) for event in mine(scene, shop)].count("Product List Viewed") == 1, 15)
+    assert [event for event in mine(scene, shop) if "ada@" in str(event) or event.get("userId")] == []
+
+    page.click("text=Privacy settings")
+    page.click("[data-answer=all]")
+    until("the customer is known", lambda: "identify" in {name(event) for event in mine(scene, shop)}, 15)
+    assert wrong == []
+
+
+def test_the_banner_is_reached_by_keys_and_reopened_as_it_was_answered(scene: Shop, shop: str) -> None:
+    page, wrong = visit(scene, shop)
+    focused = (
+        "() => document.activeElement.dataset.answer || document.activeElement.name || document.activeElement.className"
+    )
+    assert page.evaluate(focused) == "consent"
+    page.keyboard.press("Escape")
+    page.keyboard.press("Tab")
+    assert page.evaluate(focused) == "all", "who has not answered cannot close it"
+    page.click("[data-answer=choose]")
+    assert page.evaluate(focused) == "analytics"
+    page.keyboard.press("Space")
+    page.click("[data-answer=choose]")
+    assert page.query_selector(".consent") is None
+
+    page.click("[data-privacy]")
+    assert page.evaluate(focused) == "consent"
+    boxes = (
+        "() => [...document.querySelectorAll('.consent input')].map((box) => box.checked && box.offsetParent !== null)"
+    )
+    assert page.evaluate(boxes) == [True, False, False]
+    page.keyboard.press("Escape")
+    assert page.query_selector(".consent") is None
+    assert page.evaluate("() => document.activeElement.matches('[data-privacy]')")
+    assert wrong == []
+
+
+def test_any_quantity_and_what_its_delivery_costs(scene: Shop, shop: str) -> None:
+    page, wrong = visit(scene, shop)
+    page.click("[data-answer=none]")
+    page.goto(shop + "product.html?id=bottle-1l")
+    for _ in range(3):
+        page.select_option("[name=quantity]", "4")
+        page.click("text=Add to basket")
+    page.goto(shop + "cart.html")
+    assert page.input_value("[data-line]") == "12"
+    assert "Delivery free" in " ".join(page.inner_text(".summary").split())
+    page.select_option("[data-line]", "1")
+    assert "Delivery €4.90" in " ".join(page.inner_text(".summary").split())
+    page.goto(shop + "checkout.html")
+    total = page.inner_text(".summary .total span")
+    assert page.inner_text("form button") == f"Buy for {total}"
+    assert wrong == []
+
+
 @pytest.mark.parametrize("width", [390, 1440])
 def test_no_page_is_wider_than_the_screen(scene: Shop, shop: str, width: int) -> None:
     page, wrong = visit(scene, shop, viewport={"width": width, "height": 800})
@@ -126,6 +193,9 @@ def test_no_page_is_wider_than_the_screen(scene: Shop, shop: str, width: int) ->
 def test_a_page_that_is_not_there(chromium: Chromium, gateway: Gateway, shop: str) -> None:
     context = chromium.new_context()
     try:
-        assert context.new_page().goto(shop + "../../../etc/passwd").status == 404
+        page = context.new_page()
+        assert page.goto(shop + "../../../etc/passwd").status == 404
+        page.wait_for_selector("text=There is no such page")
+        assert page.query_selector("main [data-product]") is not None
     finally:
         context.close()

@@ -35,7 +35,7 @@ class MemoryLog:
         self.records += new
         return len(new)
 
-    def refused(self, source: str) -> None:
+    def refused(self, source: str, code: str) -> None:
         self.refusals[source] += 1
 
     async def close(self) -> None: ...

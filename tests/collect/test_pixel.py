@@ -34,7 +34,7 @@ class Log:
         self.events += [json.loads(record.body) for record in records]
         return len(records)
 
-    def refused(self, source: str) -> None:
+    def refused(self, source: str, code: str) -> None:
         self.refusals.append(source)
 
     async def close(self) -> None: ...

@@ -226,3 +226,14 @@ def test_folders_are_searched_and_an_empty_one_is_a_failure(firsthand: Firsthand
 @pytest.mark.parametrize("arguments", [[], ["nowhere.json"], ["--config", "nowhere.yaml", "."]])
 def test_used_wrongly(firsthand: Firsthand, arguments: list[str]) -> None:
     assert firsthand("check", *arguments).exit_code == 2
+
+
+def test_one_problem_of_many_cases_is_told_once(firsthand: Firsthand, tmp_path: Path) -> None:
+    (tmp_path / "cases").mkdir()
+    for number in range(12):
+        (tmp_path / "cases" / f"{number}.yaml").write_text(yaml.safe_dump(case({"requests": [{"body": body()}]})))
+    said = firsthand("check", "cases")
+    assert said.exit_code == 1
+    assert said.out.count("--config") == 1
+    assert said.out.startswith("✗ 12 cases can't be run:\n    ")
+    assert said.out.endswith("\n✗ 12 cases: 0 passed, 12 failed\n")

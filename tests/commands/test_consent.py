@@ -15,7 +15,7 @@ from tests.deliver.world import Consent, World, event, toy
 
 from firsthand.eventlog.files import open_reader
 
-DOCS = Path(__file__).parents[2] / "docs" / "consent.md"
+DOCS = Path(__file__).parents[2] / "docs" / "consent-proof.md"
 ASK = Consent(basis="categories")
 YES, NO = {"categories": {"marketing": True}}, {"categories": {"marketing": False}}
 

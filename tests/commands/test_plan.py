@@ -11,7 +11,7 @@ sources:
   - {key: web-shop, name: Shop, write_key: "${WEB_WRITE_KEY}"}
   - {key: app, write_key: key-of-the-app}
 integrations:
-  - {key: criteo, vendor: criteo-s2s, settings: {partner_id: "12345", mapping_key: "123"}}
+  - {key: criteo, vendor: criteo-s2s, settings: {partner_id: "12345", mapping_key: "123"}, consent: {basis: none}}
 """
 
 
@@ -162,3 +162,21 @@ def test_at_a_terminal_it_asks_before_something_is_lost(
         assert firsthand("apply", "firsthand.yaml").exit_code == exit_code
     left = firsthand("plan", "firsthand.yaml", "--json").json["changed"]
     assert left is (exit_code == 1), "nothing was applied where the answer was no"
+
+
+def test_an_integration_that_asks_for_no_consent_is_told(firsthand: Firsthand, file: Path) -> None:
+    file.write_text(FILE.replace(", consent: {basis: none}", ""))
+    for command in ("plan", "apply"):
+        said = firsthand(command, "firsthand.yaml")
+        assert said.exit_code == 0
+        assert (
+            """\
+! integration criteo names no consent basis: it is sent all events but those
+  that carry a refusal. Add consent: {basis: tcf}, {basis: categories,
+  categories: […]} or, where none is needed, {basis: none}
+"""
+            in said.out
+        )
+    assert len(firsthand("plan", "firsthand.yaml", "--json").json["warnings"]) == 1
+    file.write_text(FILE)
+    assert firsthand("plan", "firsthand.yaml", "--json").json["warnings"] == []

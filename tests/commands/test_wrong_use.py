@@ -50,7 +50,7 @@ def test_of_events_that_are_there(firsthand: Firsthand, tmp_path: Path, vendor: 
     with Gateway(tmp_path, config(criteo()), vendor, data=tmp_path / "data") as gateway:
         wrong = order("a sale")
         wrong["properties"]["products"][0]["price"] = "1,50"
-        gateway.send(page("m1"), wrong)
+        gateway.send(page("m1"), page("m2", event="Order Complete", type="track"), wrong)
         gateway.settle()
     here = ("--data", str(tmp_path / "data"))
 
@@ -58,10 +58,23 @@ def test_of_events_that_are_there(firsthand: Firsthand, tmp_path: Path, vendor: 
     assert (said.exit_code, "no source 'shop' has sent anything here; there are web-shop" in said.err) == (1, True)
 
     said = firsthand("replay", "--integration", "criteo", "--message-id", "nobody", *here)
-    assert (said.exit_code, said.out) == (0, "Nothing to replay: no delivery of criteo is meant by this\n")
+    assert (said.exit_code, said.err) == (1, "firsthand: no event with the message id 'nobody' is kept here\n")
+
+    alone = "What was delivered is left alone without --resend: the vendor gets it twice"
+    for options, why in {
+        ("--message-id", "m1"): f"it is delivered. {alone}",
+        ("--message-id", "m2", "--state", "dead"): "it is filtered, and you asked for what is dead",
+        ("--message-id", "m2", "--reason", "bot"): "it is filtered for not_mapped, and you asked for bot",
+        ("--message-id", "m2", "--to", "2020-01-01"): "it is filtered, and was received at another time than you asked"
+        " for, or its event is kept nowhere any more",
+        ("--reason", "bot"): "there is 1 delivered, 1 dead, 1 filtered at criteo, and none of it is what you asked for."
+        f" {alone}",
+    }.items():
+        said = firsthand("replay", "--integration", "criteo", *options, *here)
+        assert (said.exit_code, said.out) == (0, f"Nothing to replay: {why}\n")
 
     said = firsthand("replay", "--integration", "criteo", "--dry-run", *here)
-    assert said.out.splitlines()[0] == "1 delivery would be sent again"
+    assert said.out.splitlines()[0] == "2 deliveries would be sent again"
 
     times = ("--from", "2026-11-23", "--to", "2026-11-22")
     said = firsthand("replay", "--integration", "criteo", *times, "--dry-run", *here)

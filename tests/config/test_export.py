@@ -68,6 +68,7 @@ integrations:
       account: "00123"
       api_key: ${CARDS_API_KEY}
       max_age_online: 15m
+    environment: sandbox
     delivery: {timeout: 2500ms}
 log: {max_bytes: 20GB}
 """

@@ -45,6 +45,27 @@ def test_the_pause_doubles_with_each_failed_probe_up_to_a_minute() -> None:
     assert (breaker.state, breaker.wait()) == ("closed", 0.0)
 
 
+def test_it_says_since_when_it_is_open_and_why() -> None:
+    clock = FakeClock()
+    breaker = Breaker(clock)
+    for _ in range(FAILURES_TO_OPEN):
+        breaker.failed("HTTP 500")
+    opened = breaker.noted(resting_until=0.0)
+    assert opened == {
+        "breaker": "open",
+        "since": "2026-11-22T12:00:00.000Z",
+        "cause": "HTTP 500",
+        "until": "2026-11-22T12:00:01.000Z",
+    }
+    clock.passed += 5
+    breaker.failed("HTTP 503")
+    later = {"breaker": "half_open", "since": opened["since"], "cause": "HTTP 503", "until": None}
+    assert breaker.noted(0.0) == later
+    breaker.succeeded()
+    closed = {"breaker": "closed", "since": None, "cause": None}
+    assert breaker.noted(clock.monotonic() + 3) == closed | {"until": "2026-11-22T12:00:08.000Z"}
+
+
 @pytest.mark.parametrize(
     ("result", "opens"),
     [

@@ -31,6 +31,7 @@ def consent(**parts: Any) -> dict[str, Any]:
         ("Order Completed", EventMapping(), {}, ("delivered", None)),
         ("Never Heard Of", EventMapping(), {}, ("filtered", "not_mapped")),
         ("Signed In", EventMapping(), {}, ("filtered", "no_counterpart")),
+        ("Consent Updated", EventMapping(), {}, ("filtered", "no_counterpart")),
         ("Order Completed", OFF, {}, ("filtered", "disabled_event")),
         ("Product Viewed", EventMapping(default="disabled"), {}, ("filtered", "disabled_event")),
         ("Order Completed", ONLY, {}, ("delivered", None)),
@@ -49,6 +50,26 @@ async def test_an_integration_takes_what_is_meant_for_it(
     await world.settle()
     assert world.state("m1") == expected
     assert len(world.calls) == (expected[0] == "delivered")
+
+
+@pytest.mark.parametrize("name", ["Order Complete", "order_completed", "orderCompleted", "Ordr Completed"])
+async def test_a_name_that_is_nearly_one_says_which(world: World, name: str) -> None:
+    await world.start(toy())
+    await world.collect(event("m1", name), event("m2", "Newsletter Read"))
+    await world.settle()
+    assert world.message("m1") == f"{name!r} is not mapped to anything at Toy; did you mean 'Order Completed'?"
+    assert world.message("m2") == "'Newsletter Read' is not mapped to anything at Toy"
+
+
+async def test_which_events_met_a_reason_of_late(world: World) -> None:
+    await world.start(toy())
+    await world.collect(*(event(f"m{n}", "Order Complete" if n % 3 else "Newsletter Read") for n in range(9)))
+    await world.collect(event("sale"), event("m9", "Signed In"))
+    await world.settle()
+    assert world.reader.names(1) == {
+        "not_mapped": {"Order Complete": 6, "Newsletter Read": 3},
+        "no_counterpart": {"Signed In": 1},
+    }
 
 
 async def test_a_lane_takes_only_the_sources_it_is_meant_for(tmp_path: Any) -> None:

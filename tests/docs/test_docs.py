@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, get_args, get_origin
+from urllib.parse import urlsplit
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from firsthand.reasons import DEAD, FILTERED, HELD
 from firsthand.settings import Settings
 from firsthand.terminal.remedies import REMEDIES
 from firsthand.vendors import registry
+from firsthand.vendors.base import Setup
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -158,6 +160,31 @@ def test_each_example_of_a_configuration_can_be_used(text: str) -> None:
     config.parse(text, env={"WEB_WRITE_KEY": "key-1", "TILLS_WRITE_KEY": "key-2"})
 
 
+@pytest.mark.parametrize("text", [one for one in examples() if one.id != "identity.md-1"])
+def test_each_example_of_an_integration_says_what_it_asks_of_consent(text: str) -> None:
+    """Who copies one sends nothing to anybody who was not asked."""
+    read = config.parse(text, env={"WEB_WRITE_KEY": "key-1", "TILLS_WRITE_KEY": "key-2"})
+
+    assert [one.key for one in read.integrations if one.consent is None] == []
+
+
+# -- pages of a shop ----------------------------------------------------------------------------------------------
+
+
+def test_the_policies_of_both_pages_let_in_what_the_script_loads_and_nothing_else() -> None:
+    criteo = registry()["criteo-s2s"]
+    settings_ = criteo.settings(partner_id="12345", mapping_key="123")
+    sync = criteo.sync(Setup(settings_, criteo.endpoints(settings_, None)), {})
+    assert sync is not None
+    assert urlsplit(sync.url).hostname == urlsplit(sync.redirect_url).hostname == "gum.criteo.com"
+    for name, heading in (("browser.md", "## Content security policy"), ("criteo-s2s.md", "## The cookie sync")):
+        text = section(page(name), heading)
+        for directive in ("script-src", "img-src"):
+            (allowed,) = re.findall(rf"{directive} ([^;`]+)", " ".join(text.split()))[:1]
+            assert {urlsplit(word).hostname for word in allowed.split() if "criteo" in word} == {"gum.criteo.com"}
+        assert "emulator" in text
+
+
 # -- vendors and emulators ---------------------------------------------------------------------------------------
 
 
@@ -220,8 +247,26 @@ def test_each_command_is_described_with_its_options(name: str) -> None:
     assert described == {p.opts[0] for p in commands()[name].params if p.opts[0].startswith("--")}
 
 
+@pytest.mark.parametrize("name", [name for name in commands() if not name.startswith("visitor")])
+def test_what_stands_in_brackets_in_a_help_is_shown(name: str) -> None:
+    """Brackets are markup there, and `[default: …]` without a backslash is left out."""
+    assert [p.name for p in commands()[name].params if re.search(r"(?<!\\)\[", getattr(p, "help", "") or "")] == []
+
+
 def test_no_command_is_described_that_is_not_there() -> None:
     assert set(re.findall(r"^## firsthand ([\w -]+)$", page("commands.md"), re.M)) == commands().keys()
+
+
+@pytest.mark.parametrize("file", PAGES, ids=lambda file: file.name)
+def test_each_command_that_a_page_tells_to_type_is_there_with_its_options(file: Path) -> None:
+    text = re.sub(r"\\\n\s*", "", file.read_text())
+    typed = re.findall(r"(?:^ {4}|^|`|\$ |/|&& )firsthand ([a-z][^`\n|]*)", text, re.M)
+    for line in typed:
+        words = line.split()
+        name = next((name for name in (" ".join(words[:2]), words[0]) if name in commands()), None)
+        assert name, f"firsthand {line}"
+        options = {option for p in commands()[name].params for option in (*p.opts, *p.secondary_opts)} | {"--help"}
+        assert {word for word in words if word.startswith("--")} <= options, f"firsthand {line}"
 
 
 # -- the pages themselves ----------------------------------------------------------------------------------------

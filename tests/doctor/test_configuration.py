@@ -1,5 +1,6 @@
 """What is wrong with a set-up, and how that is said."""
 
+import fcntl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,9 +44,16 @@ def test_a_state_that_cannot_be_read_is_said_in_its_own_words(context: Make, tmp
     assert first.remedy.startswith("check that it is the file of a Firsthand")
 
 
-def test_what_runs_is_what_the_file_says(context: Make) -> None:
+def test_what_runs_is_what_the_file_says(context: Make, tmp_path: Path) -> None:
     assert found(configuration.applied(context(config(criteo()))))[0][0] == "warning", "nothing is applied yet"
-    assert found(configuration.applied(context(config(criteo()), applied=True)))[0][0] == "ok"
+    stopped = context(config(criteo()), applied=True)
+    assert found(configuration.applied(stopped)) == [
+        ("ok", "applied", "as the file says, for when a gateway runs here: none does now")
+    ]
+    with (tmp_path / "data" / "deliver.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        running = context(config(criteo()), applied=True)
+        assert found(configuration.applied(running)) == [("ok", "applied", "what runs is what the file says")]
     other = context(config(criteo(enabled=False)))
     assert found(configuration.applied(other)) == [
         ("warning", "applied", "not as the file says: integration criteo changed")
@@ -126,7 +134,7 @@ def test_placeholders_in_production(context: Make) -> None:
         ("error", "criteo mapping_key", "is a placeholder"),
     ]
     assert found(configuration.production(context(config(criteo()), production=True))) == [
-        ("warning", "criteo", "is in sandbox: it sends to the emulator")
+        ("error", "criteo", "is in sandbox: it sends to the emulator, and nothing to the vendor")
     ]
 
 

@@ -16,7 +16,7 @@ from tests.doctor.conftest import config, found
 
 from firsthand.doctor import gateway, machine
 from firsthand.doctor.context import Context
-from firsthand.doctor.locks import holders
+from firsthand.locks import holders
 from firsthand.settings import Settings
 
 Make = Callable[..., Context]
@@ -106,7 +106,9 @@ def firsthand_process() -> Iterator[int]:
 
 
 def test_who_runs_here(tmp_path: Path, hold: Callable[..., None], firsthand_process: int, context: Make) -> None:
-    assert found(gateway.processes(context()))[0][2].startswith("none runs on this data folder")
+    none = "none runs on this data folder: nothing is taken in or sent"
+    assert found(gateway.processes(context())) == [("ok", "gateway", none)]
+    assert found(gateway.processes(context(production=True))) == [("warning", "gateway", none)]
     hold("collect", firsthand_process)
     assert holders(tmp_path / "data") == {"collect": firsthand_process}
     assert found(gateway.processes(context())) == [("warning", "gateway", "collect runs here, deliver does not")]

@@ -12,6 +12,7 @@ ATTEMPT = {"at", "duration_ms", "request_index", "hop", "request", "response", "
 DELIVERY = {
     *("integration", "vendor", "name", "state", "certainty", "reason", "warnings", "revision", "vendor_version"),
     *("consent", "identity", "generation", "superseded", "updated_at", "next_attempt_at", "attempts"),
+    *("environment", "paused"),
 }
 
 

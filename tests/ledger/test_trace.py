@@ -144,3 +144,12 @@ async def test_the_address_that_was_known_of_the_visitor_is_masked(world: World)
     await world.settle()
     found = deliveries(world, "m1")["toy"]["identity"]
     assert found == {"toy_id": "a***@example.com", "email": "a***@example.com", "user_id": "u-1"}
+
+
+async def test_an_answer_that_is_no_text_says_how_long_it_was(world: World) -> None:
+    world.answer = lambda call: status(200, b"GIF89a\x01\x00\xff\x00")
+    await world.start(toy())
+    await world.collect(event("m1"))
+    await world.settle()
+    response = deliveries(world, "m1")["toy"]["attempts"][0]["response"]
+    assert (response["body_bytes"], response["body"][:6]) == (10, "GIF89a")

@@ -28,7 +28,7 @@ def trace_page(found: Json, width: int = 80, colour: bool = False, data: Path | 
 
 
 def status_page(found: Json, width: int = 80, colour: bool = False) -> str:
-    return printed(lambda console: status.show(found, console), width, colour)
+    return printed(lambda console: status.show(found, console, NOW), width, colour)
 
 
 def a_trace(*deliveries: Json, **event: Any) -> Json:
@@ -56,6 +56,7 @@ def a_delivery(state: str = "delivered", **fields: Any) -> Json:
     delivery: Json = {
         "integration": "criteo",
         "vendor": "criteo-s2s",
+        "environment": "production",
         "generation": 0,
         "superseded": False,
         "name": "Order Completed",
@@ -100,6 +101,7 @@ def an_integration(**fields: Any) -> Json:
     row: Json = {
         "key": "criteo",
         "vendor": "criteo-s2s",
+        "environment": "production",
         "received": 2000,
         "delivered": 1639,
         "filtered": 356,
@@ -119,6 +121,7 @@ def an_integration(**fields: Any) -> Json:
 
 def a_status(*integrations: Json, **fields: Any) -> Json:
     found: Json = {
+        "running": ["collect", "deliver"],
         "sources": [{"key": "web-shop", "received": 2000, "duplicates": 20, "refused": 1}],
         "integrations": list(integrations),
         "log": {"bytes": 1_700_000, "max_bytes": 10 * 2**30, "full": False},

@@ -33,7 +33,7 @@ Event log  1.6 MiB of at most 10.0 GiB (0.0%)
 
 def test_before_anything_has_come() -> None:
     assert (
-        status_page({"sources": [], "integrations": [], "log": {"bytes": 0, "max_bytes": 0, "full": False}})
+        status_page(a_status(sources=[], log={"bytes": 0, "max_bytes": 0, "full": False}))
         == """\
 Source     received   duplicates      refused
 ────────────────────────────────────────────────────────────────────────────────
@@ -49,14 +49,69 @@ Event log  0 B
 
 
 def test_a_vendor_in_trouble() -> None:
-    health = {"breaker": "open", "open": 31, "in_flight": 0}
+    health = {
+        "breaker": "open",
+        "open": 31,
+        "in_flight": 0,
+        "since": "2026-11-22T10:02:36.000Z",
+        "cause": "HTTP 503",
+        "until": "2026-11-22T10:15:42.000Z",
+    }
     row = an_integration(received=8000, pending=5969, retrying=31, lag_seconds=754.2, health=health)
     assert """\
 criteo  criteo-s2s  ✓ balanced  lag 13 min
      8,000 =     1,639 +      356 +    5 +   5,969 +    0 +       31
-  breaker    open: the vendor is in trouble: sending pauses, the backlog waits
+  breaker    open: the vendor is in trouble since 10:02:36.000 (13 min): HTTP
+             503; nothing is sent until 10:15:42.000, in 32 s. The backlog waits
              in the log
 """ in status_page(a_status(row))
+
+
+def test_why_items_were_refused() -> None:
+    source = {"key": "web-shop", "received": 9, "duplicates": 0, "refused": 3}
+    codes = {"event_too_large": 2, "invalid_timestamp": 1}
+    page = status_page(a_status(sources=[source], refusals={"web-shop": codes, "tills": {"too_deep": 1}}))
+    assert "too_deep" not in page
+    assert "  refused    2 event_too_large, 1 invalid_timestamp: docs/collect.md#errors\n" in page
+
+
+def test_a_vendor_that_asked_to_be_left_alone() -> None:
+    health = {"breaker": "closed", "open": 1, "in_flight": 0, "until": "2026-11-22T10:16:10.000Z"}
+    page = status_page(a_status(an_integration(retrying=1, health=health)))
+    assert "  rests      the vendor asked for a rest; nothing is sent until 10:16:10.000, in" in page
+
+
+def test_a_gateway_that_does_not_run_is_told_before_anything_else() -> None:
+    assert status_page(a_status(an_integration(), running=[])).startswith(
+        """\
+! no gateway runs on this data folder: nothing is taken in and nothing is sent.
+  What follows is how it was left; `firsthand serve` goes on.
+
+Source """
+    )
+    assert status_page(a_status(an_integration(), running=["collect"])).startswith(
+        "! only collect runs on this data folder: nothing is sent. What follows is how it\n"
+    )
+
+
+def test_a_sandbox_is_no_vendor() -> None:
+    page = status_page(a_status(an_integration(environment="sandbox"), an_integration(key="raptor")))
+    assert "criteo  criteo-s2s  sandbox  ✓ balanced" in page
+    assert "raptor  criteo-s2s  ✓ balanced" in page
+
+
+def test_which_events_are_not_mapped() -> None:
+    names = {"not_mapped": {"Order Complete": 31, "purchase": 3}, "consent_refused": {"Page Viewed": 2}}
+    page = status_page(a_status(an_integration(reasons={"not_mapped": 76, "consent_refused": 280}, names=names)))
+    assert (
+        """\
+not_mapped        76  Nothing, if the vendor has no use for it; else send it
+                      under a name from the vendor's event table.
+                      Of late: Order Complete 31, purchase 3
+"""
+        in page
+    )
+    assert "Page Viewed" not in page
 
 
 def test_what_is_behind_delivered_where_it_is_not_plain() -> None:

@@ -61,6 +61,67 @@ criteo  criteo-s2s
     )
 
 
+def test_what_the_sandbox_took_no_vendor_has_seen() -> None:
+    page = part(trace_page(a_trace(a_delivery(environment="sandbox"))))
+    assert page.startswith("criteo  criteo-s2s  sandbox\n  ✓ DELIVERED  accepted in the sandbox  10:15:00.050\n")
+
+
+def test_what_was_known_of_the_visitor_beyond_the_event() -> None:
+    known = {"criteo_gum_id": "k-1f3a", "email": "a***@example.com", "user_id": "customer-7"}
+    page = part(trace_page(a_trace(a_delivery(identity=known))))
+    assert (
+        """\
+  consent    allow, by categories: marketing
+  known      criteo_gum_id k-1f3a, email a***@example.com, user_id customer-7
+  mapping    Order Completed → trackTransaction  (revision 3)
+"""
+        in page
+    )
+    assert "known" not in part(trace_page(a_trace(a_delivery())))
+
+
+def test_an_image_as_answer_is_not_printed() -> None:
+    image = {
+        "status": 200,
+        "headers": {"content-type": "image/gif"},
+        "body": "GIF89a\x01\x00\ufffd\x00",
+        "body_bytes": 43,
+    }
+    page = trace_page(a_trace(a_delivery(attempts=[an_attempt(response=image)])))
+    assert "                              (43 bytes, image/gif)\n" in page
+    assert "GIF89a" not in page
+    words = image | {"body": "caf\u00e9\n  zu", "headers": {}}
+    assert "  caf\u00e9 zu\n" in trace_page(a_trace(a_delivery(attempts=[an_attempt(response=words)])))
+
+
+def test_in_an_outage_nothing_is_tried_until_the_breaker_lets_it() -> None:
+    paused = {"by": "trouble", "since": "2026-11-22T10:14:50.000Z", "cause": "HTTP 503", "until": None}
+    delivery = a_delivery("retrying", attempts=[an_attempt(status=503)], next_attempt_at="2026-11-22T10:15:01.000Z")
+    page = part(trace_page(a_trace(delivery | {"paused": paused | {"until": "2026-11-22T10:15:42.000Z"}})))
+    assert page.endswith("""\
+  paused     the vendor is in trouble since 10:14:50.000 (20 s): HTTP 503;
+             nothing is sent until 10:15:42.000, in 32 s
+  payload
+    {"account": "12345", "events": [{"event": "trackTransaction", "id": "W-1"}]}
+""")
+    assert "next attempt" not in page
+    due = part(trace_page(a_trace(delivery | {"paused": paused})))
+    assert "HTTP 503; it is\n             tried just now\n" in due
+
+
+def test_where_nobody_delivers_nothing_is_tried() -> None:
+    delivery = a_delivery("retrying", attempts=[an_attempt(status=503)], next_attempt_at="2026-11-22T10:15:01.000Z")
+    page = part(trace_page(a_trace(delivery | {"paused": {"by": "stopped"}})))
+    assert (
+        """\
+  paused     no gateway delivers on this data folder: it waits until `firsthand
+             serve` runs
+"""
+        in page
+    )
+    assert "next attempt" not in page
+
+
 def test_a_dead_event_says_what_was_found_and_what_to_do() -> None:
     reason = {
         "code": "field_invalid",

@@ -15,6 +15,8 @@ export const lines = () =>
   (read("basket") || []).flatMap(({ id, quantity }) => (find(id) ? [{ product: find(id), quantity }] : []));
 export const count = () => lines().reduce((sum, { quantity }) => sum + quantity, 0);
 export const total = () => cents(lines().reduce((sum, { product, quantity }) => sum + product.price * quantity, 0));
+export const FREE_FROM = 80;
+export const delivery = () => (total() >= FREE_FROM ? 0 : 4.9);
 export const empty = () => write("basket", []);
 
 const cents = (amount) => Math.round(amount * 100) / 100;
@@ -29,6 +31,9 @@ export const basket = () => ({
   total: total(),
   products: lines().map(({ product, quantity }) => ({ ...facts(product), quantity })),
 });
+
+/** The order that the basket becomes: with the delivery, which its total has in it. */
+export const ordered = () => ({ ...basket(), shipping: delivery(), total: cents(total() + delivery()) });
 
 /** Sets how many of a product there are, and says so: always with the whole basket, which some vendors want. */
 export const put = (product, quantity, more = {}) => {

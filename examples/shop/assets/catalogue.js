@@ -50,4 +50,5 @@ export const similar = (product, count = 4) =>
 const closeness = (one, other) =>
   2 * (one.category === other.category) + (one.brand === other.brand) - Math.abs(one.price - other.price) / 1000;
 
+export const round = (amount) => money(amount).replace(/\.00$/, "");
 export const money = (amount) => new Intl.NumberFormat("en-IE", { style: "currency", currency: CURRENCY }).format(amount);

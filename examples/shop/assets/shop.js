@@ -2,8 +2,8 @@
 
 import { landscape, picture } from "./art.js";
 import * as shop from "./basket.js";
-import { CATEGORIES, CURRENCY, PRODUCTS, find, money, search, similar } from "./catalogue.js";
-import { ask, consent } from "./consent.js";
+import { CATEGORIES, PRODUCTS, find, money, round, search, similar } from "./catalogue.js";
+import { ask, consent, mayBeNamed } from "./consent.js";
 
 const MODULE = "GetSimilarItems";
 const main = document.querySelector("main");
@@ -26,9 +26,21 @@ const card = (product, module = "") => `
     </a>
   </article>`;
 
+const options = (numbers, chosen) => numbers.map((n) => `<option ${n === chosen ? "selected" : ""}>${n}</option>`).join("");
+
+/** 1 to 10, and as many as there are already. */
+const quantities = (now = 1) => Array.from({ length: Math.max(10, now) }, (_, index) => index + 1);
+
 const grid = (products, module) => `<div class="grid">${products.map((one) => card(one, module)).join("")}</div>`;
 
 const recommendations = (title, products) => `<section class="module"><h2>${title}</h2>${grid(products, MODULE)}</section>`;
+
+/** What the delivery costs, and all of it. */
+const delivered = () => {
+  const cost = shop.delivery();
+  const words = cost ? `${money(cost)}<small>free from ${round(shop.FREE_FROM)}</small>` : "free";
+  return `<p>Delivery <span>${words}</span></p><p class="total">Total <span>${money(shop.ordered().total)}</span></p>`;
+};
 
 const frame = () => {
   const user = shop.user();
@@ -37,7 +49,7 @@ const frame = () => {
     ([id, { name }]) => `<a href="/list.html?category=${id}" ${id === current ? 'aria-current="page"' : ""}>${name}</a>`,
   );
   document.querySelector("header").innerHTML = `
-    <p class="notice">Free delivery from ${money(80)} · 60 days to change your mind</p>
+    <p class="notice">Free delivery from ${round(shop.FREE_FROM)} · 60 days to change your mind</p>
     <div class="bar">
       <a class="logo" href="/">Northway <i>Outfitters</i></a>
       <form action="/search.html" role="search">
@@ -52,7 +64,13 @@ const frame = () => {
   document.querySelector("footer").innerHTML = `
     <div><b>Northway Outfitters</b><br />A sample shop. Nothing here can be bought.</div>
     <div><button class="link" data-privacy>Privacy settings</button></div>`;
-  document.querySelector("[data-privacy]").addEventListener("click", ask);
+  document.querySelector("[data-privacy]").addEventListener("click", ({ target }) => ask(introduce, target));
+};
+
+/** Says who is signed in, once the visitor has agreed to be known by an address. */
+const introduce = () => {
+  const user = shop.user();
+  if (user && mayBeNamed()) firsthand.identify(user.id, { email: user.email });
 };
 
 const basketChanged = () => {
@@ -111,11 +129,11 @@ const pages = {
           <p>${product.words}</p>
           <p class="stock ${product.in_stock ? "" : "out"}">${product.in_stock ? "In stock, with you in two days" : "Back in two weeks"}</p>
           <form class="row">
-            <label>Quantity <select name="quantity">${[1, 2, 3, 4].map((n) => `<option>${n}</option>`).join("")}</select></label>
+            <label>Quantity <select name="quantity">${options(quantities(), 1)}</select></label>
             <button ${product.in_stock ? "" : "disabled"}>Add to basket</button>
           </form>
           <p class="said" role="status"></p>
-          <ul><li>Repairs for life</li><li>60 days to change your mind</li><li>Free delivery from ${money(80)}</li></ul>
+          <ul><li>Repairs for life</li><li>60 days to change your mind</li><li>Free delivery from ${round(shop.FREE_FROM)}</li></ul>
         </div>
       </section>
       ${recommendations("Goes well with it", similar(product))}`;
@@ -124,7 +142,9 @@ const pages = {
       event.preventDefault();
       shop.add(product, Number(event.target.quantity.value));
       basketChanged();
-      main.querySelector(".said").innerHTML = `In your basket. <a href="/cart.html">Go to the basket</a>`;
+      const said = main.querySelector(".said");
+      said.innerHTML = `In your basket. <a href="/cart.html">Go to the basket</a>`;
+      said.scrollIntoView({ block: "nearest" });
     });
   },
 
@@ -140,16 +160,13 @@ const pages = {
         ({ product, quantity }) => `<li>
           <a class="picture" href="/product.html?id=${product.id}">${picture(product)}</a>
           <div><b>${product.name}</b><small>${product.brand}</small></div>
-          <label>Quantity <select data-line="${product.id}">${[0, 1, 2, 3, 4, 5]
-            .map((n) => `<option ${n === quantity ? "selected" : ""}>${n}</option>`)
-            .join("")}</select></label>
+          <label>Quantity <select data-line="${product.id}">${options(quantities(quantity), quantity)}</select></label>
           <span class="price">${money(product.price * quantity)}</span>
           <button class="link" data-remove="${product.id}">Remove</button></li>`,
       );
       main.innerHTML = `<div class="head"><h1>Your basket</h1></div>
         <div class="columns"><ul class="lines">${rows.join("")}</ul>
-        <aside class="summary"><h2>Summary</h2><p>Products <span>${money(shop.total())}</span></p><p>Delivery <span>free</span></p>
-          <p class="total">Total <span>${money(shop.total())}</span></p><a class="button" href="/checkout.html">Check out</a></aside></div>
+        <aside class="summary"><h2>Summary</h2><p>Products <span>${money(shop.total())}</span></p>${delivered()}<a class="button" href="/checkout.html">Check out</a></aside></div>
         ${recommendations("Often bought with these", similar(lines[0].product))}`;
     };
     const change = (id, quantity) => {
@@ -178,19 +195,20 @@ const pages = {
           <h2>How will you pay?</h2>
           <label class="choice"><input type="radio" name="payment" value="invoice" checked /> Invoice</label>
           <label class="choice"><input type="radio" name="payment" value="card" /> Card</label>
-          <button>Buy for ${money(shop.total())}</button>
+          <button>Buy for ${money(shop.ordered().total)}</button>
         </form>
-        <aside class="summary"><h2>Your order</h2>${rows.join("")}<p>Delivery <span>free</span></p>
-          <p class="total">Total <span>${money(shop.total())}</span></p></aside>
+        <aside class="summary"><h2>Your order</h2>${rows.join("")}${delivered()}</aside>
       </div>`;
     firsthand.track("Checkout Started", shop.basket());
     const form = main.querySelector("form");
     const email = form.elements.email;
-    email.addEventListener("change", () => email.validity.valid && firsthand.identify({ email: email.value }));
+    email.addEventListener("change", () => {
+      if (email.validity.valid && mayBeNamed()) firsthand.identify({ email: email.value });
+    });
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       firsthand.track("Payment Info Entered", { payment_method: form.elements.payment.value, ...shop.basket() });
-      shop.place({ ...shop.basket(), order_id: `N-${Date.now().toString(36).toUpperCase()}`, told: false });
+      shop.place({ ...shop.ordered(), order_id: `N-${Date.now().toString(36).toUpperCase()}`, told: false });
       shop.empty();
       location.href = "/thanks.html";
     });
@@ -200,7 +218,7 @@ const pages = {
     const order = shop.order();
     if (!order) return location.replace("/");
     const { told, ...facts } = order;
-    main.innerHTML = `<div class="head"><h1>Thank you.</h1><p>Your order <b>${text(order.order_id)}</b> over ${money(order.total)} is on its way to nowhere: this is a sample shop.</p></div>
+    main.innerHTML = `<div class="head"><h1>Thank you.</h1><p>Your order <b>${text(order.order_id)}</b> for ${money(order.total)} goes nowhere: this is a sample shop. What it told the gateway is real: <code>firsthand status</code> shows it.</p></div>
       ${recommendations("For the next time", similar(find(order.products[0].product_id)))}`;
     if (told) return; // the page was loaded again
     shop.place({ ...order, told: true });
@@ -222,7 +240,7 @@ const pages = {
       } else {
         const email = event.target.elements.email.value.trim().toLowerCase();
         shop.remember({ id: `customer-${hash(email)}`, email });
-        firsthand.identify(shop.user().id, { email });
+        introduce();
         firsthand.track("Signed In");
       }
       location.href = "/";
@@ -230,7 +248,9 @@ const pages = {
   },
 
   missing() {
-    main.innerHTML = `<div class="head"><h1>We don't have that</h1><p>Perhaps one of these?</p></div>${grid(PRODUCTS.slice(0, 4))}`;
+    const asked = location.pathname.endsWith("/product.html") ? "We don't have that" : "There is no such page";
+    document.title = `${asked} · Northway Outfitters`;
+    main.innerHTML = `<div class="head"><h1>${asked}</h1><p>Perhaps one of these? Or <a href="/">from the beginning</a>.</p></div>${grid(PRODUCTS.slice(0, 4))}`;
   },
 };
 
@@ -247,7 +267,6 @@ main.addEventListener("click", (event) => {
 });
 
 frame();
-consent();
-const user = shop.user();
-if (user) firsthand.identify(user.id, { email: user.email });
+consent(introduce);
+introduce();
 pages[document.body.dataset.page]();

@@ -203,7 +203,7 @@ class Collector:
                 records.append(_record(source.key, event, now_ms))
             except Fault as fault:
                 rejected.append(rejection(index, wire.message_id if wire else peek_message_id(raw), fault))
-                self._log.refused(source.key)
+                self._log.refused(source.key, fault.code)
         if records:
             await self._log.append(records)
         answer: dict[str, object] = {"success": True, "accepted": len(records), "rejected": rejected}
@@ -218,7 +218,7 @@ class Collector:
         """Not where it may be somebody else who names the source, and not what will come again."""
         if source is not None and fault.status not in (401, 429):
             for _ in range(events):
-                self._log.refused(source.key)
+                self._log.refused(source.key, fault.code)
 
     def _visit(self, source: Source, request: Request) -> Visit | None:
         """What a page's request brings besides its events; a server's brings nothing."""

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from firsthand.config import Config
 
 FAILED = 1
+UNCONFIGURED = "it is about an integration of a configuration: name the file that has it with --config"
+SAME = 2
+"""Cases that can't be run for one and the same reason; more of them are told together."""
 MOST_SHOWN = 20
 """Differences of one case. More of them say no more."""
 
@@ -71,6 +75,8 @@ def _run(file: Path, config: "Config | None") -> Result:
     try:
         case = read(file)
         title = case.title
+        if config is None and case.integration is not None:
+            return Result(str(file), title, UNCONFIGURED)
         return Result(str(file), title, None, check(case, subject_of(case, config)))
     except CaseError as error:
         return Result(str(file), title, str(error))
@@ -120,14 +126,31 @@ def _show(results: list[Result]) -> None:
 
     console = stdout()
     width = page_width(console)
+    stopped = Counter(result.error or "" for result in results)
+    del stopped[""]
     for result in results:
-        if not result.passed:
+        if not result.passed and stopped[result.error or ""] <= SAME:
             for line in _failure(result, width):
+                console.print(line, soft_wrap=True)
+    for error, count in stopped.items():
+        if count > SAME:
+            for line in _shared(error, count, width):
                 console.print(line, soft_wrap=True)
     failed = sum(not result.passed for result in results)
     passed = len(results) - failed
     cases = "1 case" if len(results) == 1 else f"{len(results):,} cases"
     console.print(f"✗ {cases}: {passed:,} passed, {failed:,} failed" if failed else f"✓ {cases}: all passed")
+
+
+def _shared(error: str, count: int, width: int) -> "Iterator[Text]":
+    """What keeps many cases from being run is one problem, and told once."""
+    from rich.text import Text
+
+    from firsthand.terminal.console import clean, hanging
+
+    yield hanging(Text("✗ ", style="red"), Text(f"{count:,} cases can't be run:", style="bold"), width)
+    yield hanging(Text("    "), Text(clean(error), style="red"), width)
+    yield Text("")
 
 
 def _failure(result: Result, width: int) -> "Iterator[Text]":

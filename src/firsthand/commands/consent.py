@@ -18,7 +18,7 @@ app = typer.Typer(
 
 FAILED = 1
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
+    Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
 
 

@@ -11,13 +11,14 @@ DEFAULT = Path("firsthand.yaml")
 
 def doctor(
     config: Annotated[
-        Path | None, typer.Option(help="The configuration. [default: ./firsthand.yaml where there is one]")
+        Path | None, typer.Option(help="The configuration. \\[default: ./firsthand.yaml where there is one]")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
+        Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
     ] = None,
     production: Annotated[
-        bool, typer.Option("--production", help="Judge as if for real visitors: a placeholder is an error.")
+        bool,
+        typer.Option("--production", help="Judge as if for real visitors: a sandbox or a placeholder is an error."),
     ] = False,
     catalogue: Annotated[
         Path | None, typer.Option(help="Compare product ids with these: one a line, or CSV or XML with a field id.")

@@ -22,16 +22,16 @@ def import_(
     source: Annotated[str, typer.Option(help="The key of the source that the events belong to.")],
     event: Annotated[str | None, typer.Option(help="The name of every event, in place of the mapping's.")] = None,
     map: Annotated[
-        Path | None, typer.Option("--map", help="The mapping file. [default: the columns are named as fields are]")
+        Path | None, typer.Option("--map", help="The mapping file. \\[default: the columns are named as fields are]")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when rows were set aside.")] = False,
     url: Annotated[
         str | None,
-        typer.Option(help="The collector; with FIRSTHAND_WRITE_KEY another machine's. [default: this machine's]"),
+        typer.Option(help="The collector; with FIRSTHAND_WRITE_KEY another machine's. \\[default: this machine's]"),
     ] = None,
     batch: Annotated[int, typer.Option(help="Events a request, at most.", min=1, max=500)] = 500,
     data: Annotated[
-        Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
+        Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
@@ -99,7 +99,8 @@ def _page(summary: "Summary") -> Iterator[str]:
         yield f"  {summary.total_rejected:>12,}  rows set aside"
     else:
         rate = f", {summary.read / summary.seconds:,.0f} a second" if summary.seconds else ""
-        yield f"{summary.file}: imported, {summary.read:,} rows in {summary.seconds:,.1f} s{rate}"
+        rows = "1 row" if summary.read == 1 else f"{summary.read:,} rows"
+        yield f"{summary.file}: imported, {rows} in {summary.seconds:,.1f} s{rate}"
         yield f"  {summary.accepted:>12,}  events accepted"
         if summary.duplicates:
             yield f"  {summary.duplicates:>12,}  had arrived already, from a run that was cut short"

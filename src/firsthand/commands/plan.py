@@ -11,12 +11,12 @@ import typer
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from firsthand.config import ConfigFile
+    from firsthand.config import Config, ConfigFile
     from firsthand.state import Change, LastApplied
 
 FileArgument = Annotated[Path, typer.Argument(help="The configuration, such as firsthand.yaml.")]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
+    Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -92,6 +92,17 @@ def export(data: DataOption = None) -> None:
     print(write(state.configuration(), state.references()).text, end="")
 
 
+def warnings(config: "Config") -> Iterator[str]:
+    """What a configuration leaves to a default that nobody should come by unawares."""
+    for integration in config.integrations:
+        if integration.enabled and integration.consent is None:
+            yield (
+                f"integration {integration.key} names no consent basis: it is sent all events but those that carry a"
+                " refusal. Add consent: {basis: tcf}, {basis: categories, categories: […]} or, where none is needed,"
+                " {basis: none}"
+            )
+
+
 # -- for programs --------------------------------------------------------------------------------------------------
 
 
@@ -115,6 +126,7 @@ def _as_json(
         "drift": any(map(_drifted, changes)),
         "last_applied": msgspec.to_builtins(last) | {"same_file": last.sha256 == config.sha256} if last else None,
         "changes": [msgspec.to_builtins(change) for change in changes],
+        "warnings": list(warnings(config)),
     }
 
 
@@ -134,7 +146,7 @@ def _page(
 ) -> "Iterator[Text]":
     from rich.text import Text
 
-    from firsthand.terminal.console import clean
+    from firsthand.terminal.console import clean, hanging, page_width, stdout
 
     yield Text(f"{clean(config.file)} → {clean(folder)}", style="bold")
     for change in changes:
@@ -148,6 +160,8 @@ def _page(
         words = [f"{counts[kind]} {kind if done else TO_DO[kind]}" for kind in MARKS if counts[kind]]
         words += [f"{counts['unchanged']} unchanged"] if counts["unchanged"] else []
         yield Text(", ".join(words) + ".")
+    for warning in warnings(config):
+        yield hanging(Text("! ", "yellow"), Text(warning, "yellow"), page_width(stdout()))
     if any(map(_drifted, changes)):
         yield Text(f"{DRIFTED}: changed by other means since the last apply.", "yellow")
         undoes = "Applying has undone that." if done else "Applying undoes that; to keep it, write it into the file."
@@ -196,7 +210,7 @@ def _last(config: "ConfigFile", last: "LastApplied | None") -> str:
 def _afterwards(folder: Path) -> "Iterator[Text]":
     from rich.text import Text
 
-    from firsthand.doctor.locks import holders
+    from firsthand.locks import holders
 
     running = holders(folder)
     if running:

@@ -63,7 +63,8 @@ class _Exporter:
         def swap(path: Path, value: Any, secret: bool) -> Any:
             return self._single((*place, *path), value, secret)
 
-        tree = written(part, swap, keep=lambda path: (*place, *path) in self._leading_to)
+        # Whether events go to the vendor is not for a default to say.
+        tree = written(part, swap, lambda path: path == ("environment",) or (*place, *path) in self._leading_to)
         if tree.get("name") == tree.get("key") and (*place, "name") not in self._references:
             tree.pop("name", None)  # a source without a name is called by its key
         return tree

@@ -28,6 +28,7 @@ from firsthand.ledger.records import Delivery, Failure
 from firsthand.ledger.scrub import ERASED, end
 from firsthand.reasons import HELD, Dead, Filtered, Reason
 from firsthand.vendors.base import Answer, AnyVendor, Identity, Input, Request, Setup, Verdict
+from firsthand.vendors.suggest import OF_OUR_OWN, Suggestions
 
 log = structlog.get_logger()
 
@@ -90,6 +91,7 @@ class Attempts:
     ) -> None:
         self.vendor = vendor
         self._events = {**vendor.events, **vendor.own_events(setup.settings)}
+        self._suggestions = Suggestions(self._events)
         self._integration = integration
         self._setup = setup
         self._revision = revision
@@ -115,8 +117,9 @@ class Attempts:
             return ERASED
         if (bot := event.get("context", "bot")) and isinstance(bot, dict) and bot.get("filtered") is True:
             return Reason("bot", "context.userAgent", f"the visitor is a program ({str(bot.get('name'))[:60]})")
-        if name not in self._events and name not in self._integration.mapping.events:
-            return Reason("not_mapped", "event", f"{name!r} is not mapped to anything at {self.vendor.name}")
+        if name not in self._events and name not in self._integration.mapping.events and name not in OF_OUR_OWN:
+            meant = f"; did you mean {meant!r}?" if (meant := self._suggestions.meant(name)) else ""
+            return Reason("not_mapped", "event", f"{name!r} is not mapped to anything at {self.vendor.name}{meant}")
         if self._events.get(name) is None:
             return Reason("no_counterpart", "event", f"{self.vendor.name} has no counterpart of {name!r}")
         if not self._integration.mapping.takes(name):
@@ -325,7 +328,7 @@ class Attempts:
     def _tell_breaker(self, judged: list[Verdict]) -> None:
         """A vendor that says no to an event is alive; one that answers nothing sensible, or nobody, is not."""
         if any(v.kind in ("retry", "ambiguous") or (v.kind == "rejected" and v.code in CONFIGURATION) for v in judged):
-            if self._breaker.failed():
+            if self._breaker.failed(judged[0].message):
                 log.warning(
                     "vendor trouble: sending pauses", integration=self._integration.key, cause=judged[0].message
                 )

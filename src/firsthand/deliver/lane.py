@@ -154,7 +154,7 @@ class Lane:
         """How the lane is, for `status`: whether it sends, and since when it does not."""
         return {
             "at_ms": self._clock.now_ms(),
-            "breaker": self.breaker.state,
+            **self.breaker.noted(self._resting_until),
             "open": len(self._open),
             "held": len(self._holding),
             "in_flight": self._in_flight,

@@ -32,7 +32,7 @@ class Site:
 
             def do_GET(self) -> None:
                 found = files.get(self.path.partition("?")[0])
-                kind, body = found or ("text/plain", b"there is no such page")
+                kind, body = found or files["/404.html"]
                 self.send_response(200 if found else 404)
                 for name, value in {"Content-Type": kind, "Content-Length": str(len(body)), **headers}.items():
                     self.send_header(name, value)

@@ -54,7 +54,10 @@ def applied(context: Context) -> Iterator[Finding]:
         return
     changes = [change for change in context.state.plan(context.file) if change.kind != "unchanged"]
     if not changes:
-        yield ok("configuration.applied", "applied", "what runs is what the file says")
+        found = "what runs is what the file says"
+        if not context.running:
+            found = "as the file says, for when a gateway runs here: none does now"
+        yield ok("configuration.applied", "applied", found)
         return
     drift = any(change.drift or any(field.drift for field in change.fields) for change in changes)
     found = f"not as the file says: {', '.join(f'{change.what} {change.kind}' for change in changes)}"
@@ -136,8 +139,8 @@ def production(context: Context) -> Iterator[Finding]:
     for integration in context.integrations:
         in_production = integration.environment == "production"
         if context.production and not in_production:
-            found = "is in sandbox: it sends to the emulator"
-            yield warning("configuration.production", integration.key, found, "set environment: production")
+            found = "is in sandbox: it sends to the emulator, and nothing to the vendor"
+            yield error("configuration.production", integration.key, found, "set environment: production")
         if not in_production and not context.production:
             continue
         for path in _placeholders(integration):

@@ -10,10 +10,10 @@ from typing import Any
 import apsw
 
 from firsthand.config import Config, ConfigError, ConfigFile, Integration, Source, load
-from firsthand.doctor.locks import holders
 from firsthand.doctor.sample import Sample, newest
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.reader import LedgerReader
+from firsthand.locks import holders
 from firsthand.settings import Settings
 from firsthand.state import State, StateError
 from firsthand.state.database import FILE

@@ -8,7 +8,7 @@ from typing import Any
 from firsthand.doctor.context import Context
 from firsthand.doctor.finding import Finding, Severity, error, judged, ok, warning
 from firsthand.terminal.remedies import REMEDIES
-from firsthand.terminal.times import span
+from firsthand.terminal.times import pause, span
 
 LATE_SECONDS, VERY_LATE_SECONDS = 300.0, 3600.0
 DAY_MINUTES = 24 * 60
@@ -30,10 +30,11 @@ def balance(context: Context) -> Iterator[Finding]:
             yield error("deliveries.balance", row["key"], "the counts do not balance", remedy)
             continue
         yield _waiting(row, delivering=bool(context.running.get("deliver")))
-        breaker = (row["health"] or {}).get("breaker", "closed")
-        if breaker != "closed":
-            remedy = "see `firsthand status` and the trace of a recent event; nothing is lost, it goes on by itself"
-            yield warning("deliveries.breaker", row["key"], "the vendor is in trouble: sending pauses", remedy)
+        health = row["health"] or {}
+        if health.get("breaker", "closed") != "closed":
+            remedy = "see the trace of an event that is retrying; nothing is lost, it goes on by itself"
+            found = pause(health, trouble=True, now_ms=round(time.time() * 1000))
+            yield warning("deliveries.breaker", row["key"], found, remedy)
 
 
 def _waiting(row: dict[str, Any], delivering: bool) -> Finding:

@@ -6,8 +6,8 @@ import socket
 from collections.abc import Iterator
 
 from firsthand.doctor.context import Context
-from firsthand.doctor.finding import Finding, error, ok, warning
-from firsthand.doctor.locks import command_line
+from firsthand.doctor.finding import Finding, Severity, error, judged, ok, warning
+from firsthand.locks import command_line
 from firsthand.supervise import ROLES
 
 ANSWER_SECONDS = 2.0
@@ -27,7 +27,9 @@ def processes(context: Context) -> Iterator[Finding]:
         return
     missing = [role for role in ROLES if role not in running]
     if not running:
-        yield ok("gateway.processes", "gateway", "none runs on this data folder: `firsthand serve` starts it")
+        severity: Severity = "warning" if context.production else "ok"
+        found = "none runs on this data folder: nothing is taken in or sent"
+        yield judged(severity, "gateway.processes", "gateway", found, "start it: `firsthand serve`")
     elif missing:
         found = f"{', '.join(running)} runs here, {', '.join(missing)} does not"
         remedy = "fine where it runs elsewhere on this folder; else stop it and start `firsthand serve` whole"

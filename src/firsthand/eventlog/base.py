@@ -102,8 +102,8 @@ class LogWriter(Protocol):
         """
         ...
 
-    def refused(self, source: str) -> None:
-        """Count an item of this source that was refused before it reached the log."""
+    def refused(self, source: str, code: str) -> None:
+        """Count an item of this source that was refused before it reached the log, and why (a code of the answers)."""
         ...
 
     async def close(self) -> None: ...
@@ -144,6 +144,10 @@ class LogReader(Protocol):
 
     def sources(self) -> list[str]:
         """The keys of all sources that ever sent an event or had one refused."""
+        ...
+
+    def refusals(self) -> dict[str, dict[str, int]]:
+        """Refused items by source key and code."""
         ...
 
     def tallies(self) -> dict[str, tuple[int, int]]:

@@ -38,8 +38,11 @@ CREATE TABLE IF NOT EXISTS marks (
     PRIMARY KEY (source, position)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tallies (
     source TEXT PRIMARY KEY, duplicates INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS refusals (
+    source TEXT NOT NULL, code TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (source, code)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
+REFUSE = "INSERT INTO refusals VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
 COMMIT_EVENTS = 256
 QUEUE_EVENTS = 20_000
 QUEUE_BYTES = 64 << 20
@@ -81,7 +84,7 @@ class SqliteLogWriter:
         self._queue: list[Waiter] = []
         self._queued_events = 0
         self._queued_bytes = 0
-        self._refused: Counter[str] = Counter()
+        self._refused: Counter[tuple[str, str]] = Counter()
         self._next_upkeep = 0.0
         self._wake = threading.Condition()
         self._erasures: deque[tuple[Iterator[None], asyncio.Future[None], asyncio.AbstractEventLoop]] = deque()
@@ -122,9 +125,9 @@ class SqliteLogWriter:
             self._wake.notify()
         return await future
 
-    def refused(self, source: str) -> None:
+    def refused(self, source: str, code: str) -> None:
         with self._wake:
-            self._refused[source] += 1
+            self._refused[source, code] += 1
 
     async def erase(self, positions: Sequence[Position]) -> None:
         """Leave nothing of these events but their place, in the file and beside it; appending goes on meanwhile.
@@ -355,8 +358,9 @@ class SqliteLogWriter:
             refused, self._refused = self._refused, Counter()
         try:
             with transaction(self._db):
-                for source, count in refused.items():
+                for (source, code), count in refused.items():
                     self._tally(source, "refused", count)
+                    self._db.execute(REFUSE, (source, code, count))
                 self._db.executemany(
                     "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                     [("max_bytes", self.max_bytes), ("full", int(self.full))],

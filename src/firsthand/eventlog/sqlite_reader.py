@@ -4,6 +4,7 @@ What cannot be read is gone round and comes back as a gap: a row whose checksum 
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -209,6 +210,14 @@ class SqliteLogReader:
         """Duplicates and refused items by source key."""
         rows: list[Any] = self._db.execute("SELECT source, duplicates, refused FROM tallies").fetchall()
         return {source: (duplicates, refused) for source, duplicates, refused in rows}
+
+    def refusals(self) -> dict[str, dict[str, int]]:
+        """By source key and code, the most frequent first."""
+        found: dict[str, dict[str, int]] = {}
+        with contextlib.suppress(apsw.SQLError):  # a log that no collector has opened since they are counted by code
+            for source, code, count in self._db.execute("SELECT * FROM refusals ORDER BY source, count DESC, code"):
+                found.setdefault(source, {})[code] = count
+        return found
 
     def status(self) -> LogStatus:
         state = dict(self._db.execute("SELECT name, value FROM state"))

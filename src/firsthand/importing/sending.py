@@ -56,7 +56,7 @@ class Sender:
                     refused.index = items[refused.index]
                 return answer
             seconds = pause(tries, answer.seconds)
-            self._watch.waiting(f"waiting: {answer.why}; next try in {seconds:.0f} s, Ctrl-C to stop")
+            self._watch.waiting(f"waiting: {answer.why}; next try in {max(1, round(seconds))} s, Ctrl-C to stop")
             await asyncio.sleep(seconds)
             tries += 1
             items = self._without_known(batch, items)

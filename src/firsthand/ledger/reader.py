@@ -1,5 +1,6 @@
 """The reading side of the embedded ledger: any process, any number of them; never writes."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,10 +9,23 @@ import msgspec
 
 from firsthand.eventlog.base import Position
 from firsthand.eventlog.files import open_reader
+from firsthand.ledger.masking import mask_text
 from firsthand.ledger.records import Counted, Delivery, Exchange, Range
 from firsthand.ledger.rows import DELIVERY, read_delivery
 
 _exchange = msgspec.msgpack.Decoder(Exchange)
+HEALTH_MS = 10_000
+"""The deliver process notes the health of its lanes every other second."""
+NEWEST = 2_000
+"""How many deliveries are looked at for what is frequent of late: they are read in a few milliseconds."""
+MOST_NAMES = 5
+
+
+class _Name(msgspec.Struct):
+    name: str = ""
+
+
+_name = msgspec.json.Decoder(_Name)
 _COLUMNS = f"lane, latest, updated_ms, {DELIVERY}"
 
 
@@ -144,6 +158,15 @@ class LedgerReader:
         )
         return [(minute, Counted(*rest)) for minute, *rest in self._db.execute(sql, (lane, since_minute))]
 
+    def newest(self, lane: int, state: str | None, code: str | None, limit: int) -> list[Stored]:
+        """The newest deliveries that are in a state, for a reason."""
+        sql = (
+            f"SELECT {_COLUMNS} FROM deliveries WHERE lane = ? AND shard = ? AND latest AND (? IS NULL OR state = ?)"  # noqa: S608
+            " AND (? IS NULL OR code = ?) ORDER BY position DESC LIMIT ?"
+        )
+        values = (state, state, code, code, limit)
+        return [_stored(*row) for shard in self.cursors(lane) for row in self._db.execute(sql, (lane, shard, *values))]
+
     def select(self, lane: int, wanted: Filter) -> Iterator[Stored]:
         """The newest generation of each settled delivery that a filter takes, in log order."""
         states = wanted.states
@@ -177,6 +200,26 @@ class LedgerReader:
         """Positions in a range that have a delivery of their own."""
         sql = "SELECT position FROM deliveries WHERE lane = ? AND shard = ? AND position BETWEEN ? AND ? AND source = ?"
         return {p for (p,) in self._db.execute(sql, (lane, span.shard, span.first, span.last, span.source))}
+
+    def names(self, lane: int) -> dict[str, dict[str, int]]:
+        """Event names by reason code, among the newest deliveries; the most frequent first."""
+        sql = (
+            "SELECT code, detail FROM (SELECT code, detail, latest FROM deliveries WHERE lane = ? AND shard = ?"
+            " ORDER BY position DESC LIMIT ?) WHERE latest AND code IS NOT NULL"
+        )
+        found: dict[str, Counter[str]] = {}
+        for shard in self.cursors(lane):
+            for code, detail in self._db.execute(sql, (lane, shard, NEWEST)):
+                found.setdefault(code, Counter())[_name.decode(detail).name] += 1
+        return {code: dict(counts.most_common(MOST_NAMES)) for code, counts in found.items()}
+
+    def health(self, integration: str, now_ms: int) -> dict[str, Any] | None:
+        """How a lane is, as the deliver process noted it; None where none has of late: nobody delivers now."""
+        noted = self.run_value(f"lane:{integration}")
+        health: dict[str, Any] | None = msgspec.json.decode(noted) if noted else None
+        if health is None or now_ms - health["at_ms"] > HEALTH_MS:
+            return None
+        return health | {"cause": mask_text(health["cause"]) if health.get("cause") else None}
 
     def run_value(self, name: str) -> str | None:
         value: Any = self._db.execute("SELECT value FROM runs WHERE name = ?", (name,)).get

@@ -1,6 +1,7 @@
 """Everything that happened to one event, at every integration: the object behind `trace` and the management API."""
 
-from collections.abc import Iterable, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -13,10 +14,21 @@ from firsthand.ledger.records import Exchange, Range
 from firsthand.vendors.base import Identity
 
 
-def trace(message_id: str, sources: Iterable[str], log: LogReader, ledger: LedgerReader) -> list[dict[str, Any]]:
-    """The traces of a message id, one for each source that sent it. Empty if nothing is known of it."""
+def trace(
+    message_id: str,
+    sources: Iterable[str],
+    log: LogReader,
+    ledger: LedgerReader,
+    environments: Mapping[tuple[str, int | None], str] | None = None,
+    now_ms: int | None = None,
+) -> list[dict[str, Any]]:
+    """The traces of a message id, one for each source that sent it. Empty if nothing is known of it.
+
+    `environments` say by integration and revision where it sent to, and by None as revision where it sends to now.
+    """
     found: list[dict[str, Any]] = []
     sources = list(sources)
+    now_ms = round(time.time() * 1000) if now_ms is None else now_ms
     lanes = {lane.id: lane for lane in ledger.lanes()}
     known: set[str] = set()
     for source in sources:
@@ -33,7 +45,21 @@ def trace(message_id: str, sources: Iterable[str], log: LogReader, ledger: Ledge
             known.add(delivery.source)
             event = decoder.decode(delivery.event)
             found.append(_traced(event, delivery.source, delivery.shard, delivery.position, lanes, ledger))
+    for shown in (delivery for one in found for delivery in one["deliveries"]):
+        shown["environment"] = (environments or {}).get((shown["integration"], shown["revision"]))
+        waits = shown["state"] in ("pending", "retrying", "held")
+        shown["paused"] = _paused(ledger.health(shown["integration"], now_ms)) if waits else None
     return found
+
+
+def _paused(health: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """What keeps a lane from sending anything now, where something does: `stopped`, `trouble` or `rest`."""
+    if health is None:
+        return {"by": "stopped", "since": None, "until": None, "cause": None}
+    if health["breaker"] == "closed" and not health.get("until"):
+        return None
+    by = "rest" if health["breaker"] == "closed" else "trouble"
+    return {"by": by} | {name: health.get(name) for name in ("since", "until", "cause")}
 
 
 def _traced(
@@ -111,6 +137,7 @@ def _attempt(exchange: Exchange) -> dict[str, Any]:
             "status": exchange.status,
             "headers": mask(exchange.response_headers),
             "body": shown_body(exchange.response_body),
+            "body_bytes": len(exchange.response_body),
         },
         "error": {"cause": failure.cause, "sent": failure.sent, "message": failure.message} if failure else None,
     }

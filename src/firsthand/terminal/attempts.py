@@ -85,7 +85,13 @@ def _words(response: Mapping[str, Any]) -> str:
     if body in (None, ""):
         location = (response.get("headers") or {}).get("location")
         return "" if location else "(an empty answer)"
-    return " ".join(body.split()) if isinstance(body, str) else json.dumps(body, ensure_ascii=False)
+    if not isinstance(body, str):
+        return json.dumps(body, ensure_ascii=False)
+    text = " ".join(body.split())
+    if text.isprintable() and "\ufffd" not in text:
+        return text
+    kind = (response.get("headers") or {}).get("content-type", "not text").partition(";")[0]
+    return f"({response.get('body_bytes', len(body))} bytes, {kind})"
 
 
 def payloads(delivery: Mapping[str, Any]) -> list[tuple[str, Any]]:

@@ -1,5 +1,6 @@
 """The state of the gateway on one page: what came in, what became of it at each integration, and why."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -7,40 +8,55 @@ from rich.console import Console
 from rich.text import Text
 
 from firsthand.reasons import DEAD, FILTERED
+from firsthand.supervise import ROLES
 from firsthand.terminal.console import clean, cut, hanging, labelled, page_width, stdout
 from firsthand.terminal.remedies import REMEDIES
-from firsthand.terminal.times import span
+from firsthand.terminal.times import pause, span
 
 STATES = ("delivered", "filtered", "dead", "pending", "held", "retrying")
-BREAKERS = {
-    "open": "the vendor is in trouble: sending pauses, the backlog waits in the log",
-    "half_open": "the vendor was in trouble: the next request tries it",
-}
+DOES = {"collect": "taken in", "deliver": "sent"}
+"""What stops with a role."""
+NAMED = ("not_mapped", "field_missing", "field_invalid")
+"""Reasons that are about how an event is made: it helps to know which."""
 
 Status = Mapping[str, Any]
 
 
-def show(status: Status, console: Console | None = None) -> None:
-    """Print a status, as `firsthand.status.status` makes it."""
+def show(status: Status, console: Console | None = None, now_ms: int | None = None) -> None:
+    """Print a status, as `firsthand.status.status` makes it. `now_ms` is milliseconds since 1970."""
     console = console or stdout()
-    for line in _page(status, page_width(console)):
+    now_ms = round(time.time() * 1000) if now_ms is None else now_ms
+    for line in _page(status, page_width(console), now_ms):
         console.print(line, soft_wrap=True)
 
 
-def _page(status: Status, width: int) -> Iterator[Text]:
-    yield from _sources(status["sources"], width)
+def _page(status: Status, width: int, now_ms: int) -> Iterator[Text]:
+    if not_running := _not_running(status):
+        yield hanging(Text("! ", style="yellow"), Text(not_running, style="yellow"), width)
+        yield Text("")
+    yield from _sources(status["sources"], status.get("refusals") or {}, width)
     yield Text("")
-    yield from _integrations(status["integrations"], width)
+    yield from _integrations(status["integrations"], width, now_ms)
     yield from _reasons(status["integrations"], width)
     if log := status.get("log"):
         yield Text("")
         yield _log(log)
 
 
+def _not_running(status: Status) -> str:
+    """What does not happen now, where a part of the gateway does not run on this data folder."""
+    missing = [role for role in ROLES if role not in status["running"]]
+    if not missing:
+        return ""
+    undone = " and ".join(f"nothing is {DOES[role]}" for role in missing)
+    who = f"only {' and '.join(status['running'])} runs" if status["running"] else "no gateway runs"
+    return f"{who} on this data folder: {undone}. What follows is how it was left; `firsthand serve` goes on."
+
+
 # -- sources -----------------------------------------------------------------------------------------------------
 
 
-def _sources(sources: Sequence[Status], width: int) -> Iterator[Text]:
+def _sources(sources: Sequence[Status], refusals: Status, width: int) -> Iterator[Text]:
     columns = ("received", "duplicates", "refused")
     key_width = max([len("Source"), *(len(source["key"]) for source in sources)])
     yield Text("Source".ljust(key_width) + "".join(f"{column:>13}" for column in columns), style="bold")
@@ -50,12 +66,15 @@ def _sources(sources: Sequence[Status], width: int) -> Iterator[Text]:
     for source in sources:
         numbers = "".join(f"{source[column]:>13,}" for column in columns)
         yield cut(clean(source["key"]).ljust(key_width) + numbers, width)
+        if why := refusals.get(source["key"]):
+            said = ", ".join(f"{count:,} {code}" for code, count in why.items())
+            yield labelled("refused", f"{said}: docs/collect.md#errors", width, 2)
 
 
 # -- integrations ------------------------------------------------------------------------------------------------
 
 
-def _integrations(integrations: Sequence[Status], width: int) -> Iterator[Text]:
+def _integrations(integrations: Sequence[Status], width: int, now_ms: int) -> Iterator[Text]:
     numbers = {name: [f"{row[name]:,}" for row in integrations] for name in ("received", *STATES)}
     widths = {name: max(len(name), *map(len, [*found, ""])) for name, found in numbers.items()}
     yield Text("  " + _equation({name: name for name in widths}, widths), style="bold")
@@ -66,7 +85,7 @@ def _integrations(integrations: Sequence[Status], width: int) -> Iterator[Text]:
         yield cut(_title(row), width)
         equation = Text("  " + _equation({name: found[index] for name, found in numbers.items()}, widths))
         yield equation
-        yield from _certainties(row, width)
+        yield from _certainties(row, width, now_ms)
 
 
 def _equation(values: Mapping[str, str], widths: Mapping[str, int]) -> str:
@@ -78,6 +97,8 @@ def _equation(values: Mapping[str, str], widths: Mapping[str, int]) -> str:
 def _title(row: Status) -> Text:
     """Who, whether it balances, and how it does."""
     line = Text().append(clean(row["key"]), style="bold").append(f"  {clean(row.get('vendor', ''))}  ", style="dim")
+    if row.get("environment") == "sandbox":
+        line.append("sandbox  ", style="yellow")
     if row["balanced"]:
         line.append("✓ balanced", style="green")
     else:
@@ -90,15 +111,18 @@ def _title(row: Status) -> Text:
     return line
 
 
-def _certainties(row: Status, width: int) -> Iterator[Text]:
+def _certainties(row: Status, width: int, now_ms: int) -> Iterator[Text]:
     """What is behind `delivered`, and what stands in the way, where there is something to say."""
     certainties = {name: count for name, count in (row.get("certainties") or {}).items() if count}
     if certainties.keys() - {"accepted"}:
         said = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sorted(certainties.items()))
         yield labelled("delivered", said, width, 2)
-    breaker = (row.get("health") or {}).get("breaker", "closed")
-    if breaker != "closed":
-        yield labelled("breaker", Text(f"{breaker}: {BREAKERS.get(breaker, '')}", style="yellow"), width, 2)
+    health = row.get("health") or {}
+    trouble = health.get("breaker", "closed") != "closed"
+    if trouble or health.get("until"):
+        said = f"{health['breaker']}: " if trouble else ""
+        said += f"{pause(health, trouble, now_ms)}. The backlog waits in the log"
+        yield labelled("breaker" if trouble else "rests", Text(said, style="yellow"), width, 2)
 
 
 # -- reasons -----------------------------------------------------------------------------------------------------
@@ -117,6 +141,9 @@ def _reasons(integrations: Sequence[Status], width: int) -> Iterator[Text]:
         count_width = max(len(f"{count:,}") for count in reasons.values())
         for code, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
             yield _reason(code, code_width, f"{count:>{count_width},}", width)
+            if code in NAMED and (names := (row.get("names") or {}).get(code)):
+                of_late = ", ".join(f"{clean(name) or '(no name)'} {number:,}" for name, number in names.items())
+                yield hanging(Text(" " * (code_width + count_width + 4)), f"Of late: {of_late}", width)
 
 
 def _reason(code: str, code_width: int, count: str, width: int) -> Text:

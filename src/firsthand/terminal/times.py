@@ -1,6 +1,10 @@
 """Times and spans in words. Everything is UTC, as the ledger has it."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from firsthand.event import format_time, parse_time
+from firsthand.terminal.console import clean
 
 
 def full_time(text: str) -> str:
@@ -29,7 +33,21 @@ def ago(text: str, than: str) -> str:
     return f"{span(abs(seconds))} {'earlier' if seconds >= 0 else 'later'}"
 
 
+def pause(paused: Mapping[str, Any], trouble: bool, now_ms: int, beside: str | None = None) -> str:
+    """Why a lane sends nothing, since when and until when: `the vendor is in trouble since 10:15:00.000 (5 min): HTTP
+    500; nothing is sent until …`. `paused` has `since`, `cause` and `until`, each where it is known."""
+    since, until = paused.get("since"), paused.get("until")
+    said = "the vendor is in trouble" if trouble else "the vendor asked for a rest"
+    if since:
+        said += f" since {clock_time(since, beside)} ({span((now_ms - parse_time(since)) / 1000)})"
+    if paused.get("cause"):
+        said += f": {clean(paused['cause'])}"
+    if until is None or parse_time(until) <= now_ms:
+        return f"{said}; it is tried just now"
+    return f"{said}; nothing is sent until {clock_time(until, beside)}, {within(until, now_ms)}"
+
+
 def within(text: str, now_ms: int) -> str:
     """`in 4 s`, or `now` for what is due."""
     seconds = (parse_time(text) - now_ms) / 1000
-    return f"in {span(seconds)}" if seconds >= 0.5 else "now"
+    return f"in {span(max(1, seconds))}" if seconds >= 0.5 else "now"

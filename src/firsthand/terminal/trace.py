@@ -19,7 +19,7 @@ from firsthand.terminal.attempts import attempt_lines, payloads
 from firsthand.terminal.console import clean, cut, labelled, page_width, stdout
 from firsthand.terminal.payload import shown
 from firsthand.terminal.remedies import REMEDIES, REPLAYABLE
-from firsthand.terminal.times import ago, clock_time, full_time, within
+from firsthand.terminal.times import ago, clock_time, full_time, pause, within
 
 INDENT = 2
 STATES = {
@@ -34,6 +34,11 @@ CERTAINTIES = {
     "accepted": "the vendor accepted it",
     "accepted_with_warnings": "the vendor accepted it, with warnings",
     "unverifiable": "unverifiable: the vendor's answer proves nothing",
+}
+IN_SANDBOX = {
+    "accepted": "accepted in the sandbox",
+    "accepted_with_warnings": "accepted in the sandbox, with warnings",
+    "unverifiable": "unverifiable, in the sandbox",
 }
 
 Trace = Mapping[str, Any]
@@ -144,6 +149,8 @@ def _integration(
 ) -> Iterator[Text]:
     latest = next((d for d in deliveries if not d.get("superseded")), deliveries[-1])
     title = Text().append(clean(latest["integration"]), style="bold").append(f"  {latest['vendor']}", style="dim")
+    if latest.get("environment") == "sandbox":
+        title.append("  sandbox", style="yellow")
     yield cut(title, width)
     yield _state(latest, trace, width)
     yield from _why(latest, trace, width, where)
@@ -157,9 +164,14 @@ def _integration(
     reason = latest.get("reason") or {}
     if (decided := latest.get("consent")) and reason.get("code") not in ("consent_refused", "consent_unknown"):
         yield labelled("consent", _decided(decided), width, INDENT)
+    if known := latest.get("identity"):
+        said = ", ".join(f"{name} {value}" for name, value in known.items())
+        yield labelled("known", clean(said), width, INDENT)
     yield labelled("mapping", _mapping(latest, trace), width, INDENT)
     yield from attempt_lines(latest, trace["received_at"], width, INDENT)
-    if latest["state"] == "retrying" and (again := latest.get("next_attempt_at")):
+    if paused := latest.get("paused"):
+        yield labelled("paused", Text(_paused(paused, trace, now_ms), style="yellow"), width, INDENT)
+    elif latest["state"] == "retrying" and (again := latest.get("next_attempt_at")):
         yield labelled(
             "", Text(f"next attempt {within(again, now_ms)}, at {clock_time(again)}", style="yellow"), width, INDENT
         )
@@ -172,12 +184,20 @@ def _integration(
             yield labelled("before", _folded(earlier), width, INDENT)
 
 
+def _paused(paused: Trace, trace: Trace, now_ms: int) -> str:
+    """Why nothing at all is sent to the vendor now, and until when."""
+    if paused["by"] == "stopped":
+        return "no gateway delivers on this data folder: it waits until `firsthand serve` runs"
+    return pause(paused, paused["by"] == "trouble", now_ms, trace["received_at"])
+
+
 def _state(delivery: Trace, trace: Trace, width: int) -> Text:
     state = delivery["state"]
     mark, style = STATES.get(state, ("?", "bold"))
     line = Text(" " * INDENT).append(f"{mark} {state.upper()}", style=style)
     if state == "delivered":
-        line.append(f"  {CERTAINTIES.get(delivery.get('certainty') or '', '')}")
+        words = IN_SANDBOX if delivery.get("environment") == "sandbox" else CERTAINTIES
+        line.append(f"  {words.get(delivery.get('certainty') or '', '')}")
     elif delivery.get("reason"):
         line.append(f"  {delivery['reason']['code']}")
     elif state == "pending":
