@@ -82,18 +82,19 @@ class Access:
             raise Fault(429, "rate_limited", message, retry_after=math.ceil(pause))
         return source
 
-    def cors(self, headers: Headers) -> HeaderList:
+    def cors(self, headers: Headers, *, refused: bool = False) -> HeaderList:
         """What a page may read of the answer. With cookies, only a page of the collector's own site, or one that a
-        source names; without, any page where a source names none."""
+        source names; without, any page where a source names none. A refusal any page may read: it holds nobody's data,
+        and who does not learn of it tries for ever."""
         origin = headers.get(b"origin")
         if origin is None:
             return []
         listed = origin in self._origins
-        if not listed and not self._open:
+        if not listed and not self._open and not refused:
             return []
         said = [
             (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", b"Retry-After"),
+            (b"access-control-expose-headers", b"Retry-After, X-Firsthand-Keep"),
             (b"vary", b"Origin"),
         ]
         if listed or same_site(origin, headers.get(b"host", b"")):

@@ -25,6 +25,9 @@ from firsthand.vendors import get
 from firsthand.vendors.base import Cookie
 
 SCRIPT = "firsthand.js"
+KEEP = b"x-firsthand-keep"
+"""The header that says whether the page's script may keep something in the browser: `1`, `0`, or nothing while the
+visitor's answer is not known. Only we can read every answer, so the script does not judge for itself."""
 SEALING = "cookie"
 """For which purpose the secret encrypts what a cookie holds."""
 PARAMETERS = 200
@@ -96,21 +99,42 @@ class Visit:
     def complete(self, event: Event) -> None:
         """Fill in what the request knows and the event does not. Never raises, whatever either of them holds."""
         context = event.context
+        library = context.get("library")
+        by_script = isinstance(library, dict) and library.get("name") == SCRIPT
+        reset = by_script and context.pop("reset", None) in (True, "1")
         cmp.complete(context, self._of_tools, self._gpc, self._source.cmp)
         ids = self._landing(event)
         if self._site is not None:
-            consent = context.get("consent")
-            if may_store(consent if isinstance(consent, dict) else {}, self._source.cookies):
-                self._keep = True
-                self._recognise(event, ids)
-            elif _refuses(consent):
-                self._keep = False
+            keep = self._may_keep(context)
+            if keep is not None:
+                self._keep = keep
+            if keep:
+                self._recognise(event, ids, by_script, reset)
         if ids:
             own = context.get("ids")
             context["ids"] = {**ids, **own} if isinstance(own, dict) else ids
 
-    def set_cookies(self) -> HeaderList:
-        """The headers for the answer, once the events are kept."""
+    def headers(self, page: dict[str, Any] | None = None) -> HeaderList:
+        """For the answer, once the events are kept: cookies, and whether the script may keep something.
+
+        `page` is what the page says of itself at the time it sends, where it does: events that waited may be of an
+        older answer.
+        """
+        keep = self._keep
+        if page is not None and self._site is not None:
+            now: dict[str, Any] = {key: page[key] for key in ("consent", "cmp") if key in page}
+            cmp.complete(now, self._of_tools, self._gpc, self._source.cmp)
+            keep = self._may_keep(now)
+        said = self._set_cookies()
+        return said if keep is None else [(KEEP, b"1" if keep else b"0"), *said]
+
+    def _may_keep(self, context: dict[str, Any]) -> bool | None:
+        consent = context.get("consent")
+        if may_store(consent if isinstance(consent, dict) else {}, self._source.cookies):
+            return True
+        return False if _refuses(consent) else None
+
+    def _set_cookies(self) -> HeaderList:
         if self._site is None or self._keep is None:
             return []
         site, secure, rule = self._site, self._secure, self._source.cookies
@@ -133,14 +157,13 @@ class Visit:
 
     # -- whose event it is -----------------------------------------------------------------------------------------
 
-    def _recognise(self, event: Event, ids: dict[str, str]) -> None:
+    def _recognise(self, event: Event, ids: dict[str, str], by_script: bool, reset: bool) -> None:
         rule, context = self._source.cookies, event.context
         if self._anonymous is None:
             self._anonymous = self._jar.get(rule.anonymous_id, _is_uuid)
-        library = context.get("library")
-        if isinstance(library, dict) and library.get("name") == SCRIPT:
+        if by_script:
             self._by_script = True
-            self._name(event)
+            self._name(event, reset)
         if self._session is None:
             known = None if self._somebody_else else self._jar.get(rule.session, _is_uuid)
             self._session = known or self._new(rule.session, rule.session_max_age)
@@ -150,11 +173,11 @@ class Visit:
             if value is not None:
                 ids.setdefault(cookie.id, value)
 
-    def _name(self, event: Event) -> None:
+    def _name(self, event: Event, reset: bool) -> None:
         """The script proposes an id, the cookie decides; the proposal becomes the cookie where there is none, and after
         `reset()`: whoever comes next is somebody else."""
         proposal = event.anonymous_id
-        if event.context.pop("reset", None) is True and proposal != self._anonymous:
+        if reset and proposal != self._anonymous:
             self._anonymous = self._session = None
             self._somebody_else = True
         if self._anonymous is None:

@@ -240,7 +240,7 @@ class Syncs:
         if status == "OK":
             event.context["ids"] = {**(event.context.get("ids") or {}), f"{sync.id}@{sync.caller}": id}
         await self._keep(asked.source, event, int(self._clock() * 1000))
-        cookies = asked.visit.set_cookies() if asked.visit else []
+        cookies = asked.visit.headers() if asked.visit else []
         if asked.site is not None:
             age = sync.retry_age if status == "unknown" else sync.max_age
             cookies.append(self._marker(asked, sync).set(sync.caller, age, asked.site, asked.secure))
