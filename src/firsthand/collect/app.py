@@ -224,14 +224,15 @@ class Collector:
     def _visit(self, source: Source, request: Request) -> Visit | None:
         """What a page's request brings besides its events; a server's brings nothing."""
         headers = request.headers
-        if b"origin" not in headers:
+        first_party = is_first_party(source, headers)
+        if b"origin" not in headers and not first_party:
             return None
         return Visit(
             source,
             self._declared.get(source.key, ()),
             self._secret,
             headers,
-            first_party=is_first_party(source, headers),
+            first_party=first_party,
             secure=request.secure,
             now=self._clock(),
         )
