@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from firsthand.collect.cookies import Jar, set_cookie
 from firsthand.collect.hosts import site_of
@@ -59,7 +59,7 @@ class Visit:
     """
 
     __slots__ = (
-        "_anonymous", "_by_script", "_changed", "_declared", "_gpc", "_jar", "_keep", "_now", "_of_tools", "_secret",
+        "_anonymous", "_changed", "_declared", "_gpc", "_jar", "_keep", "_now", "_of_tools", "_secret",
         "_secure", "_session", "_site", "_somebody_else", "_source", "_values",
     )  # fmt: skip
 
@@ -88,7 +88,6 @@ class Visit:
         self._keep: bool | None = None
         """The visitor's newest answer in this request: may anything be kept? None: unknown."""
         self._anonymous: str | None = None
-        self._by_script = False
         self._somebody_else = False
         """Whether what the cookies hold is of who was here before."""
         self._session: str | None = None
@@ -162,11 +161,10 @@ class Visit:
         if self._anonymous is None:
             self._anonymous = self._jar.get(rule.anonymous_id, _is_uuid)
         if by_script:
-            self._by_script = True
             self._name(event, reset)
         if self._session is None:
             known = None if self._somebody_else else self._jar.get(rule.session, _is_uuid)
-            self._session = known or self._new(rule.session, rule.session_max_age)
+            self._session = known or self._new(event, rule.session, rule.session_max_age)
         context.setdefault("sessionId", self._session)
         for cookie in self._declared:
             value = self._value(cookie, event)
@@ -188,12 +186,13 @@ class Visit:
             event.previous_id = proposal
         event.anonymous_id = self._anonymous
 
-    def _new(self, name: str, max_age: float) -> str:
-        """A UUID v4. Two requests of a new visitor that arrive at once get the same one, as both carry the script's
-        proposal; so it is made from that, and anew once an older one of this name has surely expired."""
-        if self._anonymous is None or not self._by_script:
+    def _new(self, event: Event, name: str, max_age: float) -> str:
+        """A UUID v4. Two requests of a new visitor that arrive at once get the same one, as both carry the anonymous id
+        that the page made; so it is made from that, and anew once an older one of this name has surely expired."""
+        visitor = self._anonymous or event.anonymous_id
+        if visitor is None:
             return str(uuid.uuid4())
-        seed = f"{name} {int(self._now // max_age)} {self._anonymous}"
+        seed = f"{name} {int(self._now // max_age)} {visitor}"
         return str(uuid.UUID(bytes=blake2b(seed.encode(), digest_size=16).digest(), version=4))
 
     # -- vendors' cookies ------------------------------------------------------------------------------------------
@@ -219,7 +218,7 @@ class Visit:
             return value
         match cookie.make:
             case "uuid":
-                value = self._jar.get(cookie.name, _is_guid) or self._new(cookie.name, cookie.max_age)
+                value = self._jar.get(cookie.name, _is_guid) or self._new(event, cookie.name, cookie.max_age)
             case "query":
                 value = self._jar.get(cookie.name, _is_opaque)
             case "email":
@@ -254,7 +253,8 @@ def _refuses(consent: Any) -> bool:
 
 
 def _parameter(event: Event, name: str) -> str | None:
-    """A parameter of the page's address, the first with that name. None for what no id looks like."""
+    """A parameter of the page's address, the first with that name. None for what no id looks like: an e-mail address,
+    which some newsletters put there, must not stand in a cookie."""
     url = event.text("context", "page", "url") or event.text("properties", "url")
     if url is None or f"{name}=" not in url:
         return None
@@ -262,4 +262,4 @@ def _parameter(event: Event, name: str) -> str | None:
         values = parse_qs(urlsplit(url).query, max_num_fields=PARAMETERS).get(name)
     except ValueError:
         return None
-    return values[0] if values and _is_opaque(values[0]) else None
+    return values[0] if values and _is_opaque(values[0]) and "@" not in unquote(values[0]) else None
