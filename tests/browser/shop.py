@@ -15,11 +15,13 @@ from firsthand.eventlog.sqlite_reader import SqliteLogReader
 Json = dict[str, Any]
 TCF_KEY = "key-of-the-shop-with-tcf"
 SHORT_KEY = "key-of-the-shop-with-short-sessions"
+NAMED_KEY = "key-of-a-shop-at-another-address"
+FREE_KEY = "key-of-the-shop-that-needs-no-consent"
 CALLER = "123"
 
 
 def shop_config() -> Json:
-    """Two sources that differ in how their visitors are asked, each with the same vendors."""
+    """Sources that differ in how their visitors are asked, with the same vendors."""
     criteo = {"vendor": "criteo-s2s", "settings": {"partner_id": "12345", "mapping_key": CALLER}}
     by_category = {"basis": "categories", "categories": ["marketing"]}
     return {
@@ -29,10 +31,13 @@ def shop_config() -> Json:
             {"key": "tcf-shop", "write_key": TCF_KEY},
             {"key": "sample-shop", "write_key": "demo-shop-key"},
             {"key": "short-shop", "write_key": SHORT_KEY, "cookies": {"session_max_age": "3s"}},
+            {"key": "named-shop", "write_key": NAMED_KEY, "origins": ["https://shop.example"]},
+            {"key": "free-shop", "write_key": FREE_KEY, "cookies": {"requires": "none"}},
         ],
         "integrations": [
             {"key": "criteo", "sources": ["web-shop", "sample-shop"], "consent": by_category, **criteo},
             {"key": "criteo-tcf", "sources": ["tcf-shop"], "consent": {"basis": "tcf"}, **criteo},
+            {"key": "criteo-free", "sources": ["free-shop"], "consent": {"basis": "none"}, **criteo},
             {
                 "key": "raptor",
                 "vendor": "raptor",
@@ -171,6 +176,12 @@ def stored(page: Any) -> Json:
                              databases: window.indexedDB.databases ? (await indexedDB.databases()).length : 0})"""
         )
     )
+
+
+def proposal(page: Any) -> str | None:
+    """The anonymous id that the script keeps, with what it needs to know of it."""
+    kept: str | None = stored(page)["local"].get("fh_proposal")
+    return kept.partition("\n")[0] if kept else None
 
 
 def cookies_of(visitor: Any) -> dict[str, Json]:

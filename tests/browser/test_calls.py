@@ -5,8 +5,10 @@ import re
 from importlib import metadata
 from pathlib import Path
 
+import pytest
 from tests.browser.shop import Scene
 from tests.browser.site import STUB
+from tests.browser.test_sending import faults
 from tests.gateway import until
 
 from firsthand import collect
@@ -212,3 +214,14 @@ def test_a_second_script_tag_changes_nothing(scene: Scene) -> None:
     page.wait_for_load_state()
     page.evaluate("() => firsthand.track('Once')")
     scene.until("page", "Once")
+
+
+@pytest.mark.parametrize("type", ["text/javascript", "module"])
+@pytest.mark.parametrize("key", ["", ' data-write-key="k"'])
+def test_a_script_that_is_part_of_the_page_breaks_nothing(scene: Scene, type: str, key: str) -> None:
+    scene.put(head=f'<script type="{type}"{key}>{SCRIPT.read_text()}</script>')
+    page = scene.visitor().new_page()
+    errors = faults(page)
+    page.goto(scene.url())
+    page.evaluate("() => window.firsthand?.track('One')")
+    assert errors == []

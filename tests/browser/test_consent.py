@@ -1,9 +1,10 @@
 """What the script learns of the visitor's consent, and what may be kept on their device by it."""
 
+import json
 from typing import Any
 
 import pytest
-from tests.browser.shop import TCF_KEY, Json, Scene, cookies_of, stored
+from tests.browser.shop import TCF_KEY, Json, Scene, cookies_of, proposal, stored
 from tests.browser.site import STUB
 from tests.consent.tc_strings import GRANTS_CRITEO, GRANTS_NOTHING, REFUSES_PURPOSES, encode
 from tests.gateway import until
@@ -120,16 +121,21 @@ def test_a_withdrawal_removes_what_was_kept(scene: Scene) -> None:
     until("the cookies are gone", lambda: keeps_nothing(scene, visitor, page), 5)
 
 
-def test_two_tabs_of_a_new_visitor_are_one(scene: Scene) -> None:
+def test_two_tabs_of_a_new_visitor_at_once_are_one_from_the_next_event_on(scene: Scene) -> None:
+    """Neither may keep its proposal before the collector has said so; the cookie that stays links the other to it."""
     scene.put(head=STUB + "<script>firsthand.consent({categories: {marketing: true}})</script>" + scene.tag())
     visitor = scene.visitor()
-    one, two = visitor.new_page(), visitor.new_page()
-    for page in (one, two):
+    pages = [visitor.new_page(), visitor.new_page()]
+    for page in pages:
         page.evaluate("(url) => { setTimeout(() => { location.href = url }, 50) }", scene.url())
     until("both have come", lambda: len(scene.events()) == 2, 15)
-    assert len({event["anonymousId"] for event in scene.events()}) == 1
-    assert len({event["context"]["sessionId"] for event in scene.events()}) == 1
-    assert cookies(scene, visitor)["fh_aid"]["value"] == scene.events()[0]["anonymousId"]
+    id = cookies(scene, visitor)["fh_aid"]["value"]
+    for number, page in enumerate(pages):
+        page.evaluate(f"() => firsthand.track('E{number}')")
+        assert scene.event(f"E{number}")["anonymousId"] == id
+    linked = {id, *(event.get("previousId") for event in scene.events())}
+    assert {event["anonymousId"] for event in scene.events()} <= linked
+    assert cookies(scene, visitor)["fh_aid"]["value"] == id
 
 
 def test_after_a_reset_whoever_comes_next_is_somebody_else(scene: Scene) -> None:
@@ -141,7 +147,7 @@ def test_after_a_reset_whoever_comes_next_is_somebody_else(scene: Scene) -> None
     another = scene.until("page", "Another")[-1]
     assert another["anonymousId"] != first["anonymousId"]
     assert "previousId" not in another
-    assert stored(page)["local"]["fh_proposal"] == another["anonymousId"]
+    assert proposal(page) == another["anonymousId"]
     assert cookies(scene, visitor)["fh_aid"]["value"] == another["anonymousId"]
 
 
@@ -221,10 +227,8 @@ TOOLS = {
     ),
     "didomi": (
         "0",
-        "document.cookie = 'didomi_token=' + btoa(JSON.stringify({purposes: {enabled: ['marketing', 'analytics']}}));"
-        "didomiEventListeners.forEach((one) => one.listener())",
-        "document.cookie = 'didomi_token=' + btoa(JSON.stringify({purposes: {disabled: ['marketing', 'analytics']}}));"
-        "didomiEventListeners.forEach((one) => one.listener())",
+        "document.cookie = 'didomi_token=' + btoa(JSON.stringify({purposes: {enabled: ['marketing', 'analytics']}}));",
+        "document.cookie = 'didomi_token=' + btoa(JSON.stringify({purposes: {disabled: ['marketing', 'analytics']}}));",
     ),
     "osano": (
         "0",
@@ -270,3 +274,21 @@ def test_global_privacy_control_and_the_string_for_the_usa(scene: Scene) -> None
     (event,) = scene.until("page")
     assert event["context"]["consent"] == {"gpc": True, "usPrivacy": "1YYN"}
     assert keeps_nothing(scene, visitor, page)
+
+
+@pytest.mark.parametrize(
+    ("ping", "heard"),
+    [
+        ({"signalStatus": "ready", "gppString": "DBABBg~BAoAAABA.QA", "applicableSections": [8]}, True),
+        ({"gppString": "DBABBg~BAoAAABA.QA", "applicableSections": [8]}, True),
+        ({"signalStatus": "not ready", "gppString": "DBABBg~BAoAAABA.QA", "applicableSections": [8]}, False),
+        (None, False),
+    ],
+)
+def test_the_global_privacy_platform(scene: Scene, ping: Json | None, heard: bool) -> None:
+    tool = f"window.__gpp = (command, heard) => command === 'ping' && heard({json.dumps(ping)}, true)"
+    scene.put(head=f"<script>{tool}</script>" + STUB + scene.tag())
+    scene.open(scene.visitor())
+    (event,) = scene.until("page")
+    said = {"gpp": "DBABBg~BAoAAABA.QA", "gppSid": [8]}
+    assert event["context"].get("consent") == (said if heard else None)

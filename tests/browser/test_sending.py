@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.browser.shop import Json, Scene, name, stored
+from tests.browser.shop import NAMED_KEY, Json, Scene, name, stored
 from tests.browser.site import STUB
 from tests.gateway import until
 
@@ -296,3 +296,103 @@ def test_a_collector_of_another_site_gets_the_events_and_sets_nothing(scene: Sce
     page.evaluate("() => firsthand.track('Next')")
     until("the next has come", lambda: "Next" in scene.names(), 20)
     assert visitor.cookies() == []
+
+
+# -- what may not go wrong -------------------------------------------------------------------------------------------
+
+
+def test_requests_that_fail_cost_no_identity(scene: Scene) -> None:
+    """The page's own collector is never asked without cookies, whatever the network does."""
+    head = STUB + "<script>firsthand.consent({categories: {marketing: true}})</script>" + scene.tag()
+    scene.put(head=head)
+    scene.put("two", head=head)
+    visitor = scene.visitor()
+    page = scene.open(visitor)
+    scene.until("page")
+    scene.answered()
+    page.goto(scene.url("two", "basket.shopname.com"))  # whose proposal is another one than the cookie
+    scene.until("page", "page")
+    scene.answered()
+    sent = Answers(page, cut, cut, cut)
+    page.evaluate("() => firsthand.track('One')")
+    scene.event("One")
+    assert len(sent.bodies) == 4
+    assert len({event["anonymousId"] for event in scene.events()}) == 1
+    assert len({event["context"]["sessionId"] for event in scene.events()}) == 1
+
+
+@pytest.mark.parametrize("pause", ["Wed, 21 Oct 2099 07:28:00 GMT", "99999999999", "soon", "-1"])
+def test_a_pause_that_is_none_is_no_reason_to_hurry(scene: Scene, pause: str) -> None:
+    scene.put(head=STUB + scene.tag(debug=""))
+    page = scene.visitor().new_page()
+    lines = logged(page)
+    sent = Answers(page, *[status(503, retry_after=pause)] * 100)
+    page.goto(scene.url())
+    until("the first has failed", lambda: any("not sent" in line for line in lines), 15)
+    page.evaluate("() => new Promise((later) => setTimeout(later, 2000))")
+    assert 1 <= len(sent.bodies) <= 3
+    waits = [float(line.split()[-1]) for line in lines if "not sent" in line]
+    assert all(500 <= wait <= 3_600_000 for wait in waits)
+
+
+def test_a_browser_without_beacons(scene: Scene) -> None:
+    scene.put(head="<script>delete Navigator.prototype.sendBeacon</script>" + STUB + scene.tag())
+    page = scene.open(scene.visitor())
+    scene.until("page")
+    page.evaluate("() => { firsthand.track('One'); dispatchEvent(new Event('pagehide')) }")
+    scene.until("page", "One")
+    page.evaluate("() => firsthand.track('Two')")
+    scene.until("page", "One", "Two")
+
+
+def test_one_event_that_is_no_json_costs_no_other(scene: Scene) -> None:
+    scene.put(head=STUB + scene.tag(debug=""))
+    page = scene.visitor().new_page()
+    lines = logged(page)
+    page.goto(scene.url())
+    scene.until("page")
+    malformed = status(400, '{"success": false, "error": {"code": "malformed_json"}}')
+    sent = Answers(page, malformed, malformed)
+    page.evaluate("() => { for (let n = 0; n < 4; n++) firsthand.track('E' + n) }")
+    scene.until("page", "E1", "E2", "E3")
+    assert [len(body["batch"]) for body in sent.bodies][:2] == [4, 1]
+    assert any("refused" in line for line in lines)
+
+
+def test_calls_keep_their_order_whatever_time_they_say(scene: Scene) -> None:
+    scene.put()
+    visitor = scene.visitor()
+    page = scene.open(visitor)
+    scene.until("page")
+    visitor.set_offline(True)
+    page.evaluate("() => { firsthand.track('One'); firsthand.track('Two', {}, {timestamp: '2020-01-01T00:00:00Z'}) }")
+    visitor.set_offline(False)
+    scene.until("page", "One", "Two")
+
+
+def test_the_size_of_an_event_is_counted_with_the_consent_that_goes_along(scene: Scene) -> None:
+    scene.put(head=STUB + scene.tag(debug=""))
+    page = scene.visitor().new_page()
+    lines = logged(page)
+    page.goto(scene.url())
+    scene.until("page")
+    page.evaluate("() => firsthand.consent({tcf: {gdprApplies: true, tcString: 'C' + 'P'.repeat(1500)}})")
+    page.evaluate("() => { firsthand.track('Big', {text: 'x'.repeat(29600)}); firsthand.track('After') }")
+    scene.until("page", "Consent Updated", "After")
+    assert any("over 32 kB" in line for line in lines)
+    assert not any("event_too_large" in line for line in lines)
+
+
+def test_a_page_that_the_source_does_not_name_stops_and_says_why(scene: Scene) -> None:
+    scene.put(head=STUB + scene.tag(NAMED_KEY, debug=""))
+    for host in ("www.shopname.com", "www.elsewhere.net"):
+        page = scene.visitor().new_page()
+        lines = logged(page)
+        asked: list[str] = []
+        page.on("request", lambda request: asked.append(request.url) if "/v1/batch" in request.url else None)  # noqa: B023
+        page.goto(scene.url(host=host))
+        until("it is told", lambda: any("origin_not_allowed" in line for line in lines), 20)  # noqa: B023
+        count = len(asked)
+        page.evaluate("() => new Promise((later) => setTimeout(later, 3000))")
+        assert len(asked) == count
+    assert scene.events() == []

@@ -254,6 +254,12 @@ def test_a_policy_that_lets_images_in_and_no_scripts(scene: Scene) -> None:
     assert f"criteo_gum_id@{CALLER}" in sync_of(scene)["context"]["ids"]
 
 
+def test_a_page_of_trusted_types_is_led_there_by_an_image(scene: Scene) -> None:
+    agreeing(scene, Content_Security_Policy="require-trusted-types-for 'script'")
+    scene.open(scene.visitor())
+    assert f"criteo_gum_id@{CALLER}" in sync_of(scene)["context"]["ids"]
+
+
 FORGED = [
     '{status: "OK", userid: {}}',
     '{status: "OK", userid: ""}',

@@ -181,6 +181,20 @@ async def test_two_first_hits_at_once_are_one_visitor(raptor: Shop) -> None:
     assert first["context"]["ids"] == second["context"]["ids"]
 
 
+async def test_first_hits_at_once_of_other_scripts_and_images_are_one_visitor_too(raptor: Shop) -> None:
+    query = f"writeKey=web-key&event=Seen&anonymousId={PROPOSAL}&context.consent.categories.marketing=true"
+    event = {"context": {"library": {"name": "analytics.js"}, "consent": GRANTED}, "anonymousId": PROPOSAL}
+    made = []
+    for _ in range(2):
+        made.append((await raptor.sends(event)).cookies)
+        raptor.jar.clear()
+        made.append((await raptor.asks("GET", "/v1/pixel/track", query=query)).cookies)
+        raptor.jar.clear()
+    assert made == [made[0]] * 4
+    assert made[0].keys() == {"fh_sid", "rsa", "rsaSession"}
+    assert len({event["context"]["sessionId"] for event in raptor.kept}) == 1
+
+
 async def test_two_visitors_have_nothing_in_common(raptor: Shop) -> None:
     one = await raptor.sends(consent=GRANTED)
     raptor.jar.clear()
@@ -299,7 +313,11 @@ async def test_the_landing_page_is_remembered_until_the_answer_comes(raptor: Sho
 
 
 @pytest.mark.parametrize(
-    "query", ["reaid=", "reaid=a%0d%0aSet-Cookie:x", "reaid=%FF", "xreaid=1", f"reaid={'x' * 600}", "reaid=a%20b"]
+    "query",
+    [
+        *("reaid=", "reaid=a%0d%0aSet-Cookie:x", "reaid=%FF", "xreaid=1", f"reaid={'x' * 600}", "reaid=a%20b"),
+        *("reaid=ada@example.com", "reaid=ada%40example.com", "reaid=ada%2540example.com"),
+    ],
 )
 async def test_no_id_is_made_of_nonsense_in_an_address(raptor: Shop, query: str) -> None:
     page = {"url": f"https://www.shop.example/?{query}"}

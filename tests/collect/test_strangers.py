@@ -26,6 +26,7 @@ async def test_a_page_of_others_is_without_identity(origin: str) -> None:
     assert shop.last["context"]["consent"] == GRANTED
     assert ID not in str(shop.last)
     assert (answer.headers[ALLOW], CREDENTIALS in answer.headers) == (origin, False)
+    assert "x-firsthand-keep" not in answer.headers
     assert (await shop.sends(consent=REFUSED, headers={"origin": origin})).set_cookies == []
 
 
@@ -35,7 +36,9 @@ async def test_where_origins_are_named_a_page_of_others_is_refused(origin: str) 
     shop.jar = {"fh_aid": ID}
     answer = await shop.sends(consent=GRANTED, headers={"origin": origin})
     assert (answer.status, answer.error[0], answer.set_cookies) == (403, "origin_not_allowed", [])
-    assert ALLOW not in answer.headers
+    # That it was refused the page may read, else it tries for ever.
+    assert answer.headers[ALLOW] == origin
+    assert (CREDENTIALS in answer.headers) == (origin == "https://events.shop.example"), "as a page of our own site"
     assert ID not in answer.body.decode()
     assert shop.kept == []
 
@@ -63,6 +66,27 @@ async def test_an_image_on_a_page_of_others_is_without_identity() -> None:
     query = "writeKey=web-key&anonymousId=v1&context.consent.categories.marketing=true"
     answer = await shop.asks("GET", "/v1/pixel/page", None, {"referer": "https://evil.example/"}, query=query)
     assert (answer.status, answer.set_cookies) == (200, [])
+
+
+@pytest.mark.parametrize("site", ["same-origin", "same-site", "cross-site", "none", None])
+async def test_a_page_without_a_name_is_of_our_site_where_the_browser_says_so(site: str | None) -> None:
+    """As pages with `Referrer-Policy: no-referrer` are: the origin of beacons is `null` then, images have none."""
+    headers = {"sec-fetch-site": site} if site else {}
+    ours = site in ("same-origin", "same-site")
+    for source in (WEB, LISTED):
+        shop = Shop(source)
+        shop.jar = {"fh_aid": ID}
+        answer = await shop.sends(consent=GRANTED, headers={"origin": "null", **headers})
+        assert answer.status == (200 if ours or source is WEB else 403)
+        assert answer.cookies.get("fh_aid") == (ID if ours else None)
+        del shop.headers["origin"]
+        query = "writeKey=web-key&anonymousId=v1&context.consent.categories.marketing=true"
+        image = await shop.asks("GET", "/v1/pixel/page", headers=headers, query=query)
+        assert image.status == 200
+        assert ("fh_sid" in image.cookies) is ours
+    elsewhere = Shop(msgspec.structs.replace(WEB, origins=("https://shop.elsewhere.example",)))
+    answer = await elsewhere.sends(consent=GRANTED, headers={"origin": "null", "sec-fetch-site": "same-site"})
+    assert answer.status == 403, "no page of our site is named"
 
 
 # -- forged hosts ----------------------------------------------------------------------------------------------------

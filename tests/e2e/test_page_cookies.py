@@ -99,7 +99,7 @@ def test_who_is_no_proxy_is_not_believed_and_others_pages_get_nothing(tmp_path: 
 
         evil = visitor.views("p-2", GRANTED, Origin="https://evil.example")
         assert (evil.status, evil.set_cookies) == (403, [])
-        assert "access-control-allow-origin" not in evil.headers
+        assert "access-control-allow-credentials" not in evil.headers
         assert not gateway.knows("p-2")
 
 

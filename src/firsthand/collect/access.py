@@ -82,18 +82,19 @@ class Access:
             raise Fault(429, "rate_limited", message, retry_after=math.ceil(pause))
         return source
 
-    def cors(self, headers: Headers) -> HeaderList:
+    def cors(self, headers: Headers, *, refused: bool = False) -> HeaderList:
         """What a page may read of the answer. With cookies, only a page of the collector's own site, or one that a
-        source names; without, any page where a source names none."""
+        source names; without, any page where a source names none. A refusal any page may read: it holds nobody's data,
+        and who does not learn of it tries for ever."""
         origin = headers.get(b"origin")
         if origin is None:
             return []
         listed = origin in self._origins
-        if not listed and not self._open:
+        if not listed and not self._open and not refused:
             return []
         said = [
             (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", b"Retry-After"),
+            (b"access-control-expose-headers", b"Retry-After, X-Firsthand-Keep"),
             (b"vary", b"Origin"),
         ]
         if listed or same_site(origin, headers.get(b"host", b"")):
@@ -104,7 +105,7 @@ class Access:
 def check_origin(source: Source, headers: Headers) -> None:
     """Refuse a page that the source does not name, if it names any."""
     origin = headers.get(b"origin")
-    if origin is not None and source.origins and origin.decode("latin-1") not in source.origins:
+    if origin is not None and source.origins and not is_first_party(source, headers):
         said = origin.decode("latin-1")[:80]
         raise Fault(403, "origin_not_allowed", f"{said} is not among the origins of source {source.key}")
 
@@ -112,12 +113,15 @@ def check_origin(source: Source, headers: Headers) -> None:
 def is_first_party(source: Source, headers: Headers) -> bool:
     """Whether the cookies of a request are this source's to read and set: a page that the source names asks or, where
     it names none, one of the collector's own site."""
-    origin = headers.get(b"origin")
+    origin, host = headers.get(b"origin"), headers.get(b"host", b"")
+    if origin in (None, b"null") and headers.get(b"sec-fetch-site") in (b"same-origin", b"same-site"):
+        # The page sends no referrer, so that it has no name; the browser vouches for its site all the same.
+        return not source.origins or any(same_site(named.encode(), host) for named in source.origins)
     if origin is None:
         return False
     if source.origins:
         return origin.decode("latin-1") in source.origins
-    return same_site(origin, headers.get(b"host", b""))
+    return same_site(origin, host)
 
 
 def preflight(headers: Headers) -> HeaderList:

@@ -101,7 +101,7 @@ class Collector:
             status, body, extra = _refusal(scope["path"], error)
             await incoming.discard()
         if b"origin" in headers and scope["path"] != script.PATH:
-            extra = [*extra, *self._access.cors(headers)]
+            extra = [*extra, *self._access.cors(headers, refused=status >= 400)]
         if status not in (204, 304):
             extra = [(b"content-length", b"%d" % len(body)), *extra]
         await send({"type": "http.response.start", "status": status, "headers": extra})
@@ -169,7 +169,7 @@ class Collector:
         visit = self._visit(source, request)
         _complete_visitor(event, source, visit, request)
         await self._keep(source, event, now_ms)
-        return visit.set_cookies() if visit else []
+        return visit.headers() if visit else []
 
     async def _keep(self, source: Source, event: Event, now_ms: int) -> None:
         _note_bot(source, event)
@@ -212,7 +212,7 @@ class Collector:
             answer["success"] = False
             answer["error"] = {key: first[key] for key in ("code", "message", "path")}
             return 400, _encode(answer), [JSON]
-        return 200, _encode(answer), [JSON, *(visit.set_cookies() if visit else ())]
+        return 200, _encode(answer), [JSON, *(visit.headers(batch.context) if visit else ())]
 
     def _count_refused(self, source: Source | None, fault: Fault, events: int = 1) -> None:
         """Not where it may be somebody else who names the source, and not what will come again."""
@@ -223,14 +223,15 @@ class Collector:
     def _visit(self, source: Source, request: Request) -> Visit | None:
         """What a page's request brings besides its events; a server's brings nothing."""
         headers = request.headers
-        if b"origin" not in headers:
+        first_party = is_first_party(source, headers)
+        if b"origin" not in headers and not first_party:
             return None
         return Visit(
             source,
             self._declared.get(source.key, ()),
             self._secret,
             headers,
-            first_party=is_first_party(source, headers),
+            first_party=first_party,
             secure=request.secure,
             now=self._clock(),
         )

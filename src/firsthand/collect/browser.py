@@ -8,7 +8,8 @@ import re
 import uuid
 from collections.abc import Iterable, Sequence
 from hashlib import blake2b
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from firsthand.collect.cookies import Jar, set_cookie
 from firsthand.collect.hosts import site_of
@@ -22,6 +23,9 @@ from firsthand.vendors import get
 from firsthand.vendors.base import Cookie
 
 SCRIPT = "firsthand.js"
+KEEP = b"x-firsthand-keep"
+"""The header that says whether the page's script may keep something in the browser: `1`, `0`, or nothing while the
+visitor's answer is not known. Only we can read every answer, so the script does not judge for itself."""
 SEALING = "cookie"
 """For which purpose the secret encrypts what a cookie holds."""
 PARAMETERS = 200
@@ -53,7 +57,7 @@ class Visit:
     """
 
     __slots__ = (
-        "_anonymous", "_by_script", "_changed", "_declared", "_gpc", "_jar", "_keep", "_now", "_of_tools", "_secret",
+        "_anonymous", "_changed", "_declared", "_gpc", "_jar", "_keep", "_now", "_of_tools", "_secret",
         "_secure", "_session", "_site", "_somebody_else", "_source", "_values",
     )  # fmt: skip
 
@@ -82,7 +86,6 @@ class Visit:
         self._keep: bool | None = None
         """The visitor's newest answer in this request: may anything be kept? None: unknown."""
         self._anonymous: str | None = None
-        self._by_script = False
         self._somebody_else = False
         """Whether what the cookies hold is of who was here before."""
         self._session: str | None = None
@@ -93,21 +96,42 @@ class Visit:
     def complete(self, event: Event) -> None:
         """Fill in what the request knows and the event does not. Never raises, whatever either of them holds."""
         context = event.context
+        library = context.get("library")
+        by_script = isinstance(library, dict) and library.get("name") == SCRIPT
+        reset = by_script and context.pop("reset", None) in (True, "1")
         cmp.complete(context, self._of_tools, self._gpc, self._source.cmp)
         ids = self._landing(event)
         if self._site is not None:
-            consent = context.get("consent")
-            if may_store(consent, self._source.cookies):
-                self._keep = True
-                self._recognise(event, ids)
-            elif refuses_storing(consent):
-                self._keep = False
+            keep = self._may_keep(context)
+            if keep is not None:
+                self._keep = keep
+            if keep:
+                self._recognise(event, ids, by_script, reset)
         if ids:
             own = context.get("ids")
             context["ids"] = {**ids, **own} if isinstance(own, dict) else ids
 
-    def set_cookies(self) -> HeaderList:
-        """The headers for the answer, once the events are kept."""
+    def headers(self, page: dict[str, Any] | None = None) -> HeaderList:
+        """For the answer, once the events are kept: cookies, and whether the script may keep something.
+
+        `page` is what the page says of itself at the time it sends, where it does: events that waited may be of an
+        older answer.
+        """
+        keep = self._keep
+        if page is not None and self._site is not None:
+            now: dict[str, Any] = {key: page[key] for key in ("consent", "cmp") if key in page}
+            cmp.complete(now, self._of_tools, self._gpc, self._source.cmp)
+            keep = self._may_keep(now)
+        said = self._set_cookies()
+        return said if keep is None else [(KEEP, b"1" if keep else b"0"), *said]
+
+    def _may_keep(self, context: dict[str, Any]) -> bool | None:
+        consent = context.get("consent")
+        if may_store(consent, self._source.cookies):
+            return True
+        return False if refuses_storing(consent) else None
+
+    def _set_cookies(self) -> HeaderList:
         if self._site is None or self._keep is None:
             return []
         site, secure, rule = self._site, self._secure, self._source.cookies
@@ -130,28 +154,26 @@ class Visit:
 
     # -- whose event it is -----------------------------------------------------------------------------------------
 
-    def _recognise(self, event: Event, ids: dict[str, str]) -> None:
+    def _recognise(self, event: Event, ids: dict[str, str], by_script: bool, reset: bool) -> None:
         rule, context = self._source.cookies, event.context
         if self._anonymous is None:
             self._anonymous = self._jar.get(rule.anonymous_id, _is_uuid)
-        library = context.get("library")
-        if isinstance(library, dict) and library.get("name") == SCRIPT:
-            self._by_script = True
-            self._name(event)
+        if by_script:
+            self._name(event, reset)
         if self._session is None:
             known = None if self._somebody_else else self._jar.get(rule.session, _is_uuid)
-            self._session = known or self._new(rule.session, rule.session_max_age)
+            self._session = known or self._new(event, rule.session, rule.session_max_age)
         context.setdefault("sessionId", self._session)
         for cookie in self._declared:
             value = self._value(cookie, event)
             if value is not None:
                 ids.setdefault(cookie.id, value)
 
-    def _name(self, event: Event) -> None:
+    def _name(self, event: Event, reset: bool) -> None:
         """The script proposes an id, the cookie decides; the proposal becomes the cookie where there is none, and after
         `reset()`: whoever comes next is somebody else."""
         proposal = event.anonymous_id
-        if event.context.pop("reset", None) is True and proposal != self._anonymous:
+        if reset and proposal != self._anonymous:
             self._anonymous = self._session = None
             self._somebody_else = True
         if self._anonymous is None:
@@ -162,12 +184,13 @@ class Visit:
             event.previous_id = proposal
         event.anonymous_id = self._anonymous
 
-    def _new(self, name: str, max_age: float) -> str:
-        """A UUID v4. Two requests of a new visitor that arrive at once get the same one, as both carry the script's
-        proposal; so it is made from that, and anew once an older one of this name has surely expired."""
-        if self._anonymous is None or not self._by_script:
+    def _new(self, event: Event, name: str, max_age: float) -> str:
+        """A UUID v4. Two requests of a new visitor that arrive at once get the same one, as both carry the anonymous id
+        that the page made; so it is made from that, and anew once an older one of this name has surely expired."""
+        visitor = self._anonymous or event.anonymous_id
+        if visitor is None:
             return str(uuid.uuid4())
-        seed = f"{name} {int(self._now // max_age)} {self._anonymous}"
+        seed = f"{name} {int(self._now // max_age)} {visitor}"
         return str(uuid.UUID(bytes=blake2b(seed.encode(), digest_size=16).digest(), version=4))
 
     # -- vendors' cookies ------------------------------------------------------------------------------------------
@@ -194,7 +217,7 @@ class Visit:
         match cookie.make:
             case "uuid":
                 found = (self._jar.get(name, _is_guid) for name in (cookie.name, *cookie.adopts))
-                value = next(filter(None, found), None) or self._new(cookie.name, cookie.max_age)
+                value = next(filter(None, found), None) or self._new(event, cookie.name, cookie.max_age)
             case "query":
                 value = self._jar.get(cookie.name, _is_opaque)
             case "email":
@@ -217,7 +240,8 @@ class Visit:
 
 
 def _parameter(event: Event, name: str) -> str | None:
-    """A parameter of the page's address, the first with that name. None for what no id looks like."""
+    """A parameter of the page's address, the first with that name. None for what no id looks like: an e-mail address,
+    which some newsletters put there, must not stand in a cookie."""
     url = event.text("context", "page", "url") or event.text("properties", "url")
     if url is None or f"{name}=" not in url:
         return None
@@ -225,4 +249,4 @@ def _parameter(event: Event, name: str) -> str | None:
         values = parse_qs(urlsplit(url).query, max_num_fields=PARAMETERS).get(name)
     except ValueError:
         return None
-    return values[0] if values and _is_opaque(values[0]) else None
+    return values[0] if values and _is_opaque(values[0]) and "@" not in unquote(values[0]) else None

@@ -51,10 +51,16 @@ def site_of(host: bytes) -> Site | None:
 
 
 @lru_cache(maxsize=4096)
+def site_of_page(origin: bytes) -> Site | None:
+    """The site of a page, by its origin."""
+    match = _ORIGIN.fullmatch(origin)
+    return site_of(match[1]) if match else None
+
+
+@lru_cache(maxsize=4096)
 def same_site(origin: bytes, host: bytes) -> bool:
     """Whether a page's origin and the host it asks belong together: one registrable domain, or the very same host."""
-    match = _ORIGIN.fullmatch(origin)
-    page, here = site_of(match[1]) if match else None, site_of(host)
+    page, here = site_of_page(origin), site_of(host)
     if page is None or here is None:
         return False
     return page.name == here.name or (page.domain is not None and page.domain == here.domain)

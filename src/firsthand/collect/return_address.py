@@ -1,7 +1,9 @@
 """The address to which a vendor redirects a browser back with its id: it says whose id that is.
 
-No cookie survives the way over another site, so everything is in the address, signed: nobody else can make one, and
-it holds for ten minutes.
+Everything is in the address, signed, as the cookies of a page that hides behind the vendor may not come along: nobody
+else can make one, and it holds for ten minutes. But anybody gets one for their own id, and could show it to others, so
+that an id of theirs became his: it holds for the browser that has that visitor's cookie, or for pages of the site that
+asked for it.
 """
 
 import hashlib
@@ -31,6 +33,8 @@ class Return(msgspec.Struct, array_like=True):
     """The visitor's consent allows cookies of ours."""
     consent: dict[str, Any]
     """The visitor's answer, as a `context.consent`."""
+    site: str
+    """Of the page that asked: its registrable domain, or its host. Empty: the browser did not say."""
 
 
 def sign(secret: Secret, said: Return) -> str:

@@ -23,7 +23,7 @@ from firsthand.collect.access import Access, is_first_party, preflight
 from firsthand.collect.browser import SCRIPT, Visit
 from firsthand.collect.cookies import Jar, set_cookie
 from firsthand.collect.faults import Fault
-from firsthand.collect.hosts import Site, site_of
+from firsthand.collect.hosts import Site, site_of, site_of_page
 from firsthand.collect.offers import Marker, Offer, allowed, offers_of
 from firsthand.collect.parse import EVENT_BYTES, NOBODY, Wire, check_depth, complete
 from firsthand.collect.request import Answer, Body, HeaderList, Headers, Request, Scope, connection
@@ -168,8 +168,10 @@ class Syncs:
             if sync.caller not in marker.until:
                 back = quote(self._return_address(asked, sync, scope, headers), safe="")
                 location = sync.redirect_url.replace("{return}", back).encode()
-                # Should the vendor never lead back, it is not asked again at every page.
-                cookies = [marker.set(sync.caller, sync.retry_age, asked.site, asked.secure)] if asked.site else []
+                # The visitor's own cookie, so that the way back is known for theirs.
+                cookies = asked.visit.headers() if asked.visit else []
+                if asked.site:  # should the vendor never lead back, it is not asked again at every page
+                    cookies.append(marker.set(sync.caller, sync.retry_age, asked.site, asked.secure))
                 return 302, b"", [(b"location", location), (b"cache-control", b"no-store"), *cookies]
         return 200, pixel.GIF, pixel.HEADERS
 
@@ -189,10 +191,15 @@ class Syncs:
         id = None if text in ("", MACRO) else _id(text)
         if id is None and text not in ("", MACRO):
             raise Fault(400, "field_invalid", f"an id has 1 to {ID_LENGTH} printable characters")
+        jar = Jar(headers.get(b"cookie") if said.keep else None)
+        is_theirs = jar.get(source.cookies.anonymous_id, said.anonymous_id.__eq__) is not None
+        if not is_theirs and (source.cookies.anonymous_id in jar or not _comes_from(said.site, headers)):
+            raise Fault(403, "address_invalid", "this address was made for another visitor")
         event = self._event(said.anonymous_id, {"consent": said.consent} if said.consent else {}, scope, headers)
         event.message_id = return_address.message_id(token)
-        jar, site = Jar(headers.get(b"cookie")), site_of(headers.get(b"host", b"")) if said.keep else None
-        asked = Asked(source, offers, event, jar, site if jar.whole else None, _is_secure(scope))
+        event.timestamp = format_time(said.at * 1000)  # the consent is of then: who has withdrawn since has withdrawn
+        site = site_of(headers.get(b"host", b"")) if is_theirs else None
+        asked = Asked(source, offers, event, jar, site, _is_secure(scope))
         return 200, pixel.GIF, [*pixel.HEADERS, *await self._take(asked, sync, "OK" if id else "unknown", id)]
 
     # -- steps -----------------------------------------------------------------------------------------------------
@@ -240,7 +247,7 @@ class Syncs:
         if status == "OK":
             event.context["ids"] = {**(event.context.get("ids") or {}), f"{sync.id}@{sync.caller}": id}
         await self._keep(asked.source, event, int(self._clock() * 1000))
-        cookies = asked.visit.set_cookies() if asked.visit else []
+        cookies = asked.visit.headers() if asked.visit else []
         if asked.site is not None:
             age = sync.retry_age if status == "unknown" else sync.max_age
             cookies.append(self._marker(asked, sync).set(sync.caller, age, asked.site, asked.secure))
@@ -266,6 +273,7 @@ class Syncs:
             at=int(self._clock()),
             keep=asked.site is not None,
             consent=consent if isinstance(consent, dict) else {},
+            site=_page_site(headers),
         )
         return f"{base}{PREFIX}{sync.name}/return/{return_address.sign(self._secret, said)}/{MACRO}"
 
@@ -343,6 +351,21 @@ def _is_elsewhere(source: Source, headers: Headers) -> bool:
     if b"origin" in headers:
         return not is_first_party(source, headers)
     return headers.get(b"sec-fetch-site") == b"cross-site"
+
+
+def _page_site(headers: Headers) -> str:
+    """The site of the page that asks, as far as the browser says."""
+    origin = pixel.with_origin(headers).get(b"origin")
+    if origin is None and headers.get(b"sec-fetch-site") in (b"same-origin", b"same-site"):
+        origin = b"https://" + headers.get(b"host", b"")
+    site = None if origin is None else site_of_page(origin)
+    return "" if site is None else site.domain or site.name
+
+
+def _comes_from(site: str, headers: Headers) -> bool:
+    """Whether a browser that was led back by a vendor says that a page of this site began it. Its `Sec-Fetch-Site` only
+    tells of the vendor on the way."""
+    return site != "" and _page_site(headers) == site
 
 
 def _elsewhere(source: Source) -> Fault:

@@ -2,10 +2,10 @@
 (() => {
   "use strict";
   const version = "0.1.0";
-  const tag = document.currentScript || document.querySelector("[data-write-key]");
+  const tag = document.currentScript?.closest("[data-write-key]") || document.querySelector("[data-write-key]");
+  if (!tag) return;
   const { writeKey, global: name = "firsthand", autoPage, debug } = tag.dataset;
-  const endpoint = (tag.dataset.endpoint || new URL(".", tag.src).href).replace(/\/$/, "");
-  const { fetch } = window; // before the page changes it
+  const endpoint = new URL(tag.dataset.endpoint || ".", tag.src || location).href.replace(/\/$/, "");
   const log = (...words) => debug !== undefined && console.warn("[firsthand]", ...words);
   const safe = (work) => (...args) => {
     try {
@@ -16,11 +16,10 @@
   };
   const listen = (types, work) => types.split(" ").forEach((type) => addEventListener(type, safe(work), true));
   const uuid = () =>
-    "10000000-1000-4000-8000-100000000000".replace(/[018]/g, (digit) =>
-      (digit ^ (crypto.getRandomValues(new Uint8Array(1))[0] & (15 >> (digit / 4)))).toString(16),
+    "00000000-0000-4000-8000-000000000000".replace(/0/g, () =>
+      (crypto.getRandomValues(new Uint8Array(1))[0] & 15).toString(16),
     );
 
-  const bytes = (text) => new Blob([text]).size;
   // pages change JSON
   const json = (value, budget = { left: 1e3 }) => {
     const inner = (item) => json(item, budget);
@@ -34,48 +33,41 @@
       const fields = Object.entries(value).map(([key, item]) => (item = inner(item)) && `${inner(key)}:${item}`);
       return `{${fields.filter(Boolean)}}`;
     }
-    if (typeof value === "boolean" || Number.isFinite(value)) return `${value}`;
-    if (value === null || typeof value === "number") return "null";
+    if (value === null || /boolean|number/.test(typeof value)) return value - value === 0 ? `${value}` : "null";
   };
 
   // consent
-  const consent = {};
+  let consent = {};
   let told = {};
   let watching;
   const cookie = (key) => document.cookie.match(`(?:^|; )${key}=([^;]*)`)?.[1];
   const answers = () => {
     const osano = safe(() => json(window.Osano?.cm.getConsent()))();
     const onetrust = cookie("OptanonConsent")?.match(/(groups|interactionCount|\w*Gpc\w*)=[^&]*/g)?.join("&");
-    const token = cookie("didomi_token");
-    const didomi = token && safe(atob)(token);
-    const cmp = { onetrust, cookiebot: cookie("CookieConsent"), didomi, osano };
-    const some = (found) => (Object.values(found).some(Boolean) ? { ...found } : undefined);
+    const cmp = { onetrust, cookiebot: cookie("CookieConsent"), didomi: cookie("didomi_token"), osano };
+    const some = (found) => (json(found) === "{}" ? undefined : { ...found });
     return { consent: some(consent), cmp: some(cmp) };
   };
-  const answered = ({ consent, cmp }) => consent?.tcf || consent?.categories || cmp;
-  const allowed = () => {
-    const { tcf, categories } = consent;
-    if (tcf?.gdprApplies === false) return true;
-    if (tcf?.tcString) return /^C.{24}[I-PY-fo-v4-9_-]/.test(tcf.tcString);
-    const given = !tcf?.gdprApplies && (categories || answers().cmp);
-    const text = decodeURIComponent(json(given)).replace(/\\u0022|"/g, "");
-    return /C000[2-5]:1|purposes:{enabled:\[\w|(marketing|analytics|personalization|functional|statistics|preferences):(true|ACCEPT)/i.test(text);
-  };
-  const changed = (explicit) => {
-    const [before, now] = [told, answers()];
-    if (json(now) === json(before)) return;
-    told = now;
+  const answered = ({ consent, cmp }) => consent?.tcf || consent?.categories || consent?.gpp || cmp;
+  const changed = () => {
+    const before = told;
+    told = answers();
+    if (json(told) === json(before)) return;
     remember();
-    if (answered(before) || (started && (explicit || answered(now)))) api.track("Consent Updated");
+    if (started || answered(before)) api.track("Consent Updated");
   };
   const look = safe(() => {
-    const { __tcfapi, __uspapi } = window;
+    const { __tcfapi, __uspapi, __gpp } = window;
     if (navigator.globalPrivacyControl) consent.gpc = true;
     __uspapi?.("getUSPData", 1, safe((data) => (consent.usPrivacy = data.uspString)));
+    const heard = ({ signalStatus = "ready", gppString: gpp, applicableSections: gppSid }) =>
+      signalStatus === "ready" && Object.assign(consent, { gpp, gppSid });
+    __gpp?.("ping", safe(heard));
     if (__tcfapi && !watching) {
       watching = true;
       const heard = ({ gdprApplies, tcString, eventStatus, tcfPolicyVersion: policyVersion }) => {
         if (gdprApplies && !/loaded|complete/.test(eventStatus)) return;
+        remember();
         consent.tcf = { gdprApplies, tcString, policyVersion };
         changed();
       };
@@ -85,39 +77,78 @@
   });
 
   // storage
-  const own = `fh_queue_${uuid()}`;
+  const queues = `fh_queue_${writeKey}_`;
+  const mine = queues + uuid();
   let anonymousId = uuid();
+  let agreed; // the answers of which the collector said yes
+  let reset;
+  let kept;
   let saved;
+  const known = () => json([writeKey, answers()]);
+  const state = () => anonymousId + known();
+  const may = () => agreed === known();
+  const stored = () => localStorage.fh_proposal?.split("\n") || [];
+  const store = (id) => {
+    localStorage.fh_proposal = [id, agreed, reset].join("\n");
+    kept = id;
+  };
   const remember = safe(() => {
-    const may = allowed();
-    if (!may && !answered(told)) return;
+    const [id, answer, isReset] = stored();
+    if (kept && kept !== id) {
+      // in another tab: a reset, or a withdrawal
+      if (id) [userId, traits, anonymousId, reset] = [undefined, {}, id, isReset];
+      else [consent, told] = [{}, {}];
+      kept = id;
+    }
+    agreed ??= answer;
+    if (!may()) return;
+    const proposal = kept || (!reset && id) || anonymousId;
+    if (!kept && proposal === id) {
+      reset = isReset;
+      if (!started) {
+        queue = queue.map((event) => event.replace(anonymousId, id));
+        anonymousId = id;
+      }
+    }
+    if (proposal !== kept || agreed !== answer) store(proposal);
     for (const key of Object.keys(localStorage)) {
-      if (!key.startsWith("fh_queue_") || (may && key === own)) continue;
-      saved = may && queue.push(...localStorage[key].split("\n"));
+      if (!key.startsWith(queues) || key === mine) continue;
+      saved = queue.push(...localStorage[key].split("\n").filter((line) => /^\d+{.*}$/.test(line)));
       delete localStorage[key];
+      wait();
     }
-    if (!may) return delete localStorage.fh_proposal;
-    const kept = (localStorage.fh_proposal ||= anonymousId);
-    if (!started) {
-      queue = queue.map((event) => event.replace(anonymousId, kept));
-      anonymousId = kept;
-    }
-    if (saved) wait();
     save();
   });
-  const save = safe(() => {
+  const heed = safe((asked, keep, renewed) => {
+    remember();
+    if (asked !== state()) return;
+    if (renewed) reset = undefined;
+    if (renewed && kept) store(kept);
+    if (keep === "1") agreed = known();
+    if (keep !== "0") return remember();
+    agreed = kept = saved = undefined;
+    for (const key of Object.keys(localStorage)) if (/^fh_(proposal|queue_)/.test(key)) delete localStorage[key];
+  });
+  const write = (events) => {
+    try {
+      localStorage[mine] = events.join("\n");
+    } catch {
+      if (events.shift()) write(events); // full
+    }
+  };
+  const save = safe((leaving) => {
     queue.sort();
-    const must = (saved || failures || !navigator.onLine) && flying.length + queue.length && allowed();
-    if (must) localStorage[own] = [...flying, ...queue].join("\n");
-    else if (saved) delete localStorage[own];
-    saved = must;
+    const events = [...flying, ...queue];
+    if (!events[0]) saved = saved && !delete localStorage[mine];
+    else if ((saved || failures || leaving || !navigator.onLine) && may()) saved = !write(events);
   });
 
   // sending
   let queue = [];
   let flying = [];
   let failures = 0;
-  let credentials = "include";
+  let unread = 0;
+  let most = 15;
   let started;
   let synced;
   let timer;
@@ -125,63 +156,59 @@
     clearTimeout(timer);
     timer = setTimeout(flush, pause);
   };
-  const post = (path, body) =>
-    new Promise((resolve, reject) => {
-      setTimeout(reject, 15e3, "no answer");
-      if (failures % 2) {
-        const request = new XMLHttpRequest();
-        request.open("POST", endpoint + path);
-        request.withCredentials = true;
-        request.onloadend = () => resolve([request.status, request.responseText, request.getResponseHeader("retry-after")]);
-        request.send(body);
-      } else {
-        fetch
-          .call(window, endpoint + path, { method: "POST", body, credentials, keepalive: true })
-          .then(async (answer) => resolve([answer.status, await answer.text(), answer.headers.get("retry-after")]))
-          .catch(reject);
-      }
-    });
-  const flush = safe((leaving) => {
-    timer = clearTimeout(timer);
-    if (!queue.length || (!leaving && (flying.length || !navigator.onLine))) return;
-    if (!started) remember(); // another tab may have been first
+  const send = (path, body, heard) => {
+    const request = new XMLHttpRequest();
+    request.open(body ? "POST" : "GET", endpoint + path);
+    request.responseType = "json";
+    request.timeout = 15e3;
+    // another site may take none
+    request.withCredentials = unread % 3 < 2 || endpoint.includes(location.hostname.split(".").slice(-2).join("."));
+    const header = (name) => request.getAllResponseHeaders().match(`${name}: (.*)`)?.[1];
+    request.onloadend = safe(() => heard?.(request.response || {}, request.status, header));
+    request.send(body);
+  };
+  const pack = (batch) => {
     started = true;
-    let [count, size, pause] = [0, 0, 0];
-    while (count < queue.length && (size += bytes(queue[count])) < 3e4) count++;
-    const batch = queue.splice(0, count || 1);
-    flying.push(...batch);
     const common = json({ writeKey, sentAt: new Date().toISOString(), context: answers() });
-    const body = `${common.slice(0, -1)},"batch":[${batch}]}`;
-    if (leaving && failures) navigator.sendBeacon(`${endpoint}/v1/batch`, body);
-    post("/v1/batch", body)
-      .then(([status, text, retryAfter]) => {
-        if (!/"success": ?true/.test(text) && /^(?!4)|408|429/.test(status)) {
-          pause = retryAfter * 1e3;
-          throw status;
-        }
-        failures = 0;
-        if (/"code"/.test(text)) log("refused:", status, text);
-      })
-      .catch((reason) => {
+    return `${common.slice(0, -1)},"batch":[${batch.map((event) => event.replace(/^\d+/, ""))}]}`;
+  };
+  const flush = safe(() => {
+    timer = clearTimeout(timer);
+    if (!queue[0] || flying[0] || !navigator.onLine) return;
+    remember();
+    const asked = state();
+    const batch = (flying = queue.splice(0, most));
+    const body = pack(batch);
+    send("/v1/batch", body, ({ success, error, rejected }, status, header) => {
+      flying = [];
+      const broken = batch[1] && error?.code === "malformed_json";
+      most = broken ? 1 : 15;
+      if (broken || (!success && !/^4(?!08|29)/.test(status))) {
         queue.unshift(...batch);
-        pause = Math.max(pause, Math.min(6e4, 1e3 * 2 ** failures++) * (0.5 + Math.random() / 2));
-        // another site's collector may take no cookies
-        credentials = failures === 2 && !(reason > 0) ? "omit" : "include";
-        log("not sent:", reason, pause);
-      })
-      .then(() => {
-        flying = flying.filter((event) => !batch.includes(event));
-        save();
-        if (failures) wait(pause);
-        else if (queue.length) flush();
+        const least = Math.min(6e4, 1e3 * 2 ** failures++) * (0.5 + Math.random() / 2);
+        const pause = Math.max(least, Math.min(36e5, header("retry-after") * 1e3) || 0);
+        unread += !status;
+        log("not sent:", status, pause);
+        wait(pause);
+      } else {
+        failures = unread = 0;
+        if (error || rejected?.[0]) log("refused:", json(error || rejected));
+        heed(asked, header("x-firsthand-keep"), success && body.includes('"reset":"1"'));
+        if (queue[0]) flush();
         else sync();
-      });
-    if (leaving) flush(true);
+      }
+      save();
+    });
   });
+  const leave = () => {
+    look();
+    arrive();
+    const events = [...flying, ...queue];
+    while (events[0]) if (!navigator.sendBeacon?.(`${endpoint}/v1/batch`, pack(events.splice(0, most)))) return save(true);
+  };
 
   // events
   let userId;
-  let reset;
   let traits = {};
   let referrer = document.referrer;
   let seen;
@@ -193,18 +220,19 @@
     if (part) campaign = { ...campaign, [part === "campaign" ? "name" : part]: value };
   }
   const add = (type, fields, { timestamp, messageId = uuid(), integrations, context } = {}) => {
+    remember();
     const { href: url, pathname: path, search } = location;
     last = Math.max(moment || Date.now(), last + 1);
     const common = { timestamp: new Date(timestamp || last).toISOString(), type, messageId, anonymousId, userId };
     const now = answers();
     const page = { url, path, referrer, title: document.title, search };
     const library = { name: "firsthand.js", version };
-    const own = { library, page, campaign, reset, locale: navigator.language, ...(answered(now) && now) };
+    const own = { library, page, campaign, locale: navigator.language, reset, ...(answered(now) && now) };
     const event = json({ ...common, ...fields, integrations, context: { ...own, ...context } });
-    if (bytes(event) > 32e3) throw "over 32 kB";
+    if (new Blob([event, json(now)]).size > 32768) throw "over 32 kB";
     log(event);
-    if (queue.push(event) > 1e3) log("dropped:", queue.shift());
-    if (failures || !navigator.onLine) save();
+    if (queue.push(last + event) > 1e3) log("dropped:", queue.shift());
+    save();
     if (!timer) wait();
   };
   const arrived = () => {
@@ -239,14 +267,14 @@
       add("alias", { userId: id, previousId: previousId || userId || anonymousId }, options);
     },
     reset() {
-      [userId, traits, anonymousId, reset] = [undefined, {}, uuid(), true];
-      if (allowed()) localStorage.fh_proposal = anonymousId;
+      [userId, traits, anonymousId, reset, kept] = [undefined, {}, uuid(), "1"];
+      remember();
     },
     consent(given) {
       for (const [part, value] of Object.entries(given)) {
         consent[part] = typeof value === "object" ? { ...consent[part], ...value } : value;
       }
-      changed(true);
+      changed();
     },
     ready(work) {
       work(api);
@@ -255,51 +283,60 @@
 
   // vendors' ids
   const sync = safe(() => {
-    if (synced || !allowed()) return;
+    if (synced || !may()) return;
     synced = true;
-    const now = answers();
-    const common = { writeKey, anonymousId, consent: { ...now.consent, cmp: now.cmp } };
+    const began = state();
+    const still = () => remember() || (may() && began === state());
+    const { consent, cmp } = told;
+    const common = { writeKey, anonymousId, consent: { ...consent, cmp } };
     const query = new URLSearchParams({ ...common, consent: json(common.consent) });
     const ask = ({ name, callerId, url }) => {
       const path = `/v1/sync/${name}`;
       const callback = "fh" + uuid().slice(0, 8);
       const script = document.createElement("script");
-      const end = (status, id) => {
+      const end = () => {
         clearTimeout(timer);
-        window[callback] = () => {}; // late answers
+        window[callback] = () => {};
         script.remove();
-        if (status) post(path, json({ ...common, callerId, status, id })).catch(log);
       };
-      const timer = setTimeout(end, 3e3, "unknown");
+      const report = (status, id) => {
+        end();
+        if (still()) send(path, json({ ...common, callerId, status, id }));
+      };
+      const timer = setTimeout(safe(report), 3e3, "unknown");
       window[callback] = safe(({ status, userid }) => {
         const fits = status === "OK" && typeof userid === "string" && /^[!-~]{1,256}$/.test(userid);
-        end(fits || status === "OptOut" ? status : "unknown", fits ? userid : undefined);
+        report(fits || status === "OptOut" ? status : "unknown", fits ? userid : undefined);
       });
-      // images may be let in where scripts are not
-      script.onerror = () => {
+      // where no scripts are let in
+      script.onerror = safe(() => {
         end();
-        new Image().src = `${endpoint + path}?${query}&callerId=${callerId}`;
-      };
+        if (still()) new Image().src = `${endpoint + path}?${query}&callerId=${callerId}`;
+      });
       script.nonce = tag.nonce;
-      script.src = url.replace("{callback}", callback);
-      document.head.append(script);
+      try {
+        script.src = url.replace("{callback}", callback);
+        document.head.append(script);
+      } catch {
+        script.onerror();
+      }
     };
-    fetch
-      .call(window, `${endpoint}/v1/settings?${query}`, { credentials })
-      .then(async (answer) => (await answer.json()).syncs.forEach(safe(ask)))
-      .catch(log);
+    send(`/v1/settings?${query}`, "", ({ syncs }) => still() && syncs.forEach(safe(ask)));
   });
 
   safe(() => {
     const stub = window[name]?.q ? window[name] : (window[name] = {});
-    if (stub.version) return log("second script");
+    if (stub.version) return;
     const calls = stub.q || [];
     const run = safe(([method, args, at]) => {
       moment = at;
       api[method](...args);
       moment = 0;
     });
-    for (const method in api) api[method] = safe(api[method]);
+    for (const method in api) {
+      const call = api[method];
+      api[method] = safe((...args) => remember() || call(...args));
+    }
     Object.assign(stub, api, { version, q: { push: run } });
     look();
     calls.forEach(run);
@@ -318,13 +355,9 @@
         soon();
       };
     }
-    const leave = () => arrive() || flush(true);
     listen("popstate hashchange pageshow prerenderingchange", soon);
-    listen("pagehide", leave);
-    listen("visibilitychange", () => document.hidden && leave());
-    listen("online", () => wait());
-    listen("OneTrustGroupsUpdated CookiebotOnConsentReady CookiebotOnAccept CookiebotOnDecline", look);
-    (window.didomiEventListeners ||= []).push({ event: "consent.changed", listener: look });
-    setInterval(look, 3e3);
+    listen("pagehide visibilitychange", leave);
+    listen("online", flush);
+    setInterval(look, 1e3);
   })();
 })();
