@@ -36,6 +36,7 @@ _is_uuid = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").f
 _is_guid = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}").fullmatch
 _is_opaque = re.compile(r"[!-~]{1,512}").fullmatch
 _NONE: dict[str, str] = {}
+_UNASKED = object()
 # The cookies that say when a vendor was last asked for its id.
 _is_sync_marker = re.compile(r"fh_sync_[a-z0-9_-]{1,40}").fullmatch
 
@@ -57,7 +58,7 @@ class Visit:
     """
 
     __slots__ = (
-        "_anonymous", "_changed", "_declared", "_gpc", "_jar", "_keep", "_now", "_of_tools", "_secret",
+        "_anonymous", "_changed", "_declared", "_gpc", "_jar", "_judged", "_keep", "_now", "_of_tools", "_secret",
         "_secure", "_session", "_site", "_somebody_else", "_source", "_values",
     )  # fmt: skip
 
@@ -85,6 +86,8 @@ class Visit:
         self._site = site_of(headers.get(b"host", b"")) if first_party and self._jar.whole else None
         self._keep: bool | None = None
         """The visitor's newest answer in this request: may anything be kept? None: unknown."""
+        self._judged: tuple[Any, bool | None] = (_UNASKED, None)
+        """What was last asked about a consent, and the answer."""
         self._anonymous: str | None = None
         self._somebody_else = False
         """Whether what the cookies hold is of who was here before."""
@@ -127,9 +130,10 @@ class Visit:
 
     def _may_keep(self, context: dict[str, Any]) -> bool | None:
         consent = context.get("consent")
-        if may_store(consent, self._source.cookies):
-            return True
-        return False if refuses_storing(consent) else None
+        if consent != self._judged[0]:  # the events of a batch say the same, or nearly always
+            keep = may_store(consent, self._source.cookies) or (False if refuses_storing(consent) else None)
+            self._judged = consent, keep
+        return self._judged[1]
 
     def _set_cookies(self) -> HeaderList:
         if self._site is None or self._keep is None:
