@@ -15,7 +15,6 @@ from firsthand.eventlog.sqlite_reader import SqliteLogReader
 Json = dict[str, Any]
 TCF_KEY = "key-of-the-shop-with-tcf"
 SHORT_KEY = "key-of-the-shop-with-short-sessions"
-NAMED_KEY = "key-of-a-shop-at-another-address"
 FREE_KEY = "key-of-the-shop-that-needs-no-consent"
 CALLER = "123"
 
@@ -31,7 +30,6 @@ def shop_config() -> Json:
             {"key": "tcf-shop", "write_key": TCF_KEY},
             {"key": "sample-shop", "write_key": "demo-shop-key"},
             {"key": "short-shop", "write_key": SHORT_KEY, "cookies": {"session_max_age": "3s"}},
-            {"key": "named-shop", "write_key": NAMED_KEY, "origins": ["https://shop.example"]},
             {"key": "free-shop", "write_key": FREE_KEY, "cookies": {"requires": "none"}},
         ],
         "integrations": [

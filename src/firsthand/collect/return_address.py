@@ -33,7 +33,7 @@ class Return(msgspec.Struct, array_like=True):
     """The visitor's consent allows cookies of ours."""
     consent: dict[str, Any]
     """The visitor's answer, as a `context.consent`."""
-    site: str
+    site: str = ""
     """Of the page that asked: its registrable domain, or its host. Empty: the browser did not say."""
 
 
