@@ -14,11 +14,11 @@ import msgspec
 from firsthand.event import decoder, format_time
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.identity.erasure import Match, Plan, Wanted, find_ids
-from firsthand.identity.profile import Profile, Ref
+from firsthand.identity.profile import Kind, Profile, Ref
 from firsthand.identity.store import ProfileReader
+from firsthand.ledger.finding import Found, Key, find
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import OPEN, Exchange
-from firsthand.ledger.scrub import Key, find
 from firsthand.settings import Settings
 from firsthand.state import State
 from firsthand.state.erasures import Erasure
@@ -35,7 +35,7 @@ class Holdings(msgspec.Struct):
     """All that is kept of a visitor: which ids, and where the rest stands."""
 
     plan: Plan
-    rows: list[tuple[Key, str]]
+    rows: list[Found]
 
     def counts(self) -> dict[str, Any]:
         plan = self.plan
@@ -44,17 +44,32 @@ class Holdings(msgspec.Struct):
                 source: {name: [ref.value for ref in refs if ref.kind == kind] for kind, name in KINDS.items()}
                 for source, refs in plan.ids.items()
             },
-            "shared_browsers": {s: [ref.value for ref in refs] for s, refs in plan.shared.items() if refs},
+            "shared_browsers": _values(plan.shared, "a"),
+            "shared_emails": _values(plan.shared, "e"),
+            "linked_users": _values(plan.others, "u"),
             "events": len(plan.events),
+            "mentions": sum(map(len, plan.mentions.values())),
             "deliveries": len(self.rows),
-            "open_deliveries": sum(state in OPEN for _, state in self.rows),
+            "open_deliveries": sum(row.state in OPEN for row in self.rows),
         }
+
+
+def _values(refs: dict[str, list[Ref]], kind: Kind) -> dict[str, list[str]]:
+    """By source, what there is of a kind."""
+    found = {source: [ref.value for ref in some if ref.kind == kind] for source, some in refs.items()}
+    return {source: values for source, values in found.items() if values}
 
 
 KINDS = {"a": "anonymous_ids", "u": "user_ids", "e": "emails"}
 
 
-def wanted(anonymous_id: str | None, user_id: str | None, email: str | None, source: str | None) -> Wanted:
+def wanted(
+    anonymous_id: str | None,
+    user_id: str | None,
+    email: str | None,
+    source: str | None = None,
+    linked_users: bool = False,
+) -> Wanted:
     """The visitor who is meant by what a person wrote. Raises Unreachable."""
     given = {"a": anonymous_id, "u": user_id, "e": email}
     named = [(kind, value.strip()) for kind, value in given.items() if value and value.strip()]
@@ -63,7 +78,7 @@ def wanted(anonymous_id: str | None, user_id: str | None, email: str | None, sou
     kind, value = named[0]
     if kind == "e" and "@" not in value.strip("@"):
         raise Unreachable("--email takes an address such as ann@example.com")
-    return Wanted(kind, value, source)  # type: ignore[arg-type]
+    return Wanted(kind, value, source, linked_users)  # type: ignore[arg-type]
 
 
 def look(settings: Settings, who: Wanted) -> Holdings:
@@ -82,10 +97,11 @@ def look(settings: Settings, who: Wanted) -> Holdings:
         }
         ids = {source: sorted(one.ids) for source, one in known.items()}
         shared = {source: sorted(one.shared) for source, one in known.items()}
+        others = {source: sorted(one.others) for source, one in known.items()}
         match, upto = Match(ids, shared), {shard: log.head(shard) for shard in log.shards()}
-        plan = Plan(ids, shared, locate(log, match, upto.get(0, 0)), upto)
-        rows = {key: state for step in find(ledger, match, plan) for key, state in step} if ledger else {}
-        return Holdings(plan, sorted(rows.items()))
+        plan = Plan(ids, shared, others, *locate(log, match, upto.get(0, 0)), upto)
+        rows = {row.key: row for step in find(ledger, match, plan) for row in step} if ledger else {}
+        return Holdings(plan, sorted(row for row in rows.values() if row.fate == "theirs"))
     finally:
         log.close()
         if ledger is not None:
@@ -163,7 +179,7 @@ def _shown(source: str, profile: Profile) -> dict[str, Any]:
 
 def _deliveries(ledger: LedgerReader, held: Holdings) -> list[dict[str, Any]]:
     names = {lane.id: lane.integration for lane in ledger.lanes()}
-    keys, shown = {key for key, _ in held.rows}, []
+    keys, shown = {row.key for row in held.rows}, []
     for shard, position in sorted({(key.shard, key.position) for key in keys}):
         for stored in ledger.deliveries(shard, position):
             d = stored.delivery

@@ -46,8 +46,12 @@ def story() -> list[Json]:
 
 def traces(folder: Path) -> dict[str, list[str]]:
     """In which files what is left of Ann."""
-    words = [EMAIL, quote(EMAIL, safe=""), *MINE, "gum-of-ann"]
-    pattern = re.compile("|".join(map(re.escape, words)).encode(), re.I)
+    return traces_of(folder, *map(re.escape, (EMAIL, quote(EMAIL, safe=""), *MINE, "gum-of-ann")))
+
+
+def traces_of(folder: Path, *patterns: str) -> dict[str, list[str]]:
+    """In which files any of these is left."""
+    pattern = re.compile("|".join(patterns).encode(), re.I)
     found = {path.name: sorted({m.decode() for m in pattern.findall(path.read_bytes())}) for path in folder.iterdir()}
     return {name: words for name, words in found.items() if words}
 

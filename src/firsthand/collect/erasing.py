@@ -6,6 +6,7 @@ import apsw
 import structlog
 
 from firsthand.eventlog.sqlite import SqliteLogWriter
+from firsthand.identity.erasure import Match, plan_of
 from firsthand.state import State, StateError
 
 log = structlog.get_logger()
@@ -31,5 +32,10 @@ async def work(state: State, event_log: SqliteLogWriter) -> None:
     """Erase what has been found by now. Raises apsw.Error where that is to be tried again."""
     for erasure in await asyncio.to_thread(state.erasures.open):
         if erasure.state == "running" and not erasure.log_done:
-            await event_log.erase([position for _, position in erasure.plan.get("events", ())])
+            plan = plan_of(erasure.plan)
+            redactions = Match(plan.ids, plan.shared).redactions
+            mentions = {
+                position: redactions[source].body for source, places in plan.mentions.items() for _, position in places
+            }
+            await event_log.erase([position for _, position in plan.events], mentions)
             state.erasures.log_done(erasure.id)

@@ -13,6 +13,9 @@ AnonymousId = Annotated[str | None, typer.Option("--anonymous-id", help="The vis
 UserId = Annotated[str | None, typer.Option("--user-id", help="The visitor by the shop's own id of the user.")]
 Email = Annotated[str | None, typer.Option("--email", help="The visitor by an e-mail address, in any case.")]
 Source = Annotated[str | None, typer.Option(help="Only at this source. [default: at all of them]")]
+LinkedUsers = Annotated[
+    bool, typer.Option("--with-linked-users", help="Also the users who only have an e-mail address with the visitor.")
+]
 Data = Annotated[
     Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
@@ -25,6 +28,7 @@ def erase(
     user_id: UserId = None,
     email: Email = None,
     source: Source = None,
+    linked_users: LinkedUsers = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be erased.")] = False,
     data: Data = None,
     as_json: AsJson = False,
@@ -37,7 +41,7 @@ def erase(
     from firsthand import visitors
     from firsthand.cli import print_json, settings_with
 
-    settings, who = settings_with(data), _wanted(anonymous_id, user_id, email, source)
+    settings, who = settings_with(data), _wanted(anonymous_id, user_id, email, source, linked_users)
     found = visitors.look(settings, who).counts()
     if dry_run:
         print_json(found) if as_json else _print_found(found, "would be erased")
@@ -61,6 +65,7 @@ def export(
     user_id: UserId = None,
     email: Email = None,
     source: Source = None,
+    linked_users: LinkedUsers = False,
     output: Annotated[Path | None, typer.Option(help="Write it to this file, readable for you alone.")] = None,
     data: Data = None,
 ) -> None:
@@ -71,7 +76,7 @@ def export(
     from firsthand import visitors
     from firsthand.cli import print_json, settings_with
 
-    found = visitors.export(settings_with(data), _wanted(anonymous_id, user_id, email, source))
+    found = visitors.export(settings_with(data), _wanted(anonymous_id, user_id, email, source, linked_users))
     if output is None:
         print_json(found)
         return
@@ -80,11 +85,13 @@ def export(
     print(f"{output}: {len(found['events'])} events, {len(found['deliveries'])} deliveries")
 
 
-def _wanted(anonymous_id: str | None, user_id: str | None, email: str | None, source: str | None) -> Any:
+def _wanted(
+    anonymous_id: str | None, user_id: str | None, email: str | None, source: str | None, linked_users: bool
+) -> Any:
     from firsthand.visitors import Unreachable, wanted
 
     try:
-        return wanted(anonymous_id, user_id, email, source)
+        return wanted(anonymous_id, user_id, email, source, linked_users)
     except Unreachable as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -96,5 +103,9 @@ def _print_found(found: dict[str, Any], what: str) -> None:
         print(f"{source}: {counts}")
     for source, shared in found["shared_browsers"].items():
         print(f"{source}: {len(shared)} browsers are shared with other users, whose events stay")
+    for source, users in found["linked_users"].items():
+        print(f"{source}: {len(users)} users who have an address with them stay; --with-linked-users takes them too")
     print(f"  {found['events']:>8}  events {what}")
+    if found["mentions"]:
+        print(f"  {found['mentions']:>8}  events of others stay, without the address that they mention")
     print(f"  {found['deliveries']:>8}  deliveries, {found['open_deliveries']} of them not settled yet")

@@ -24,11 +24,12 @@ from firsthand.event import decoder
 from firsthand.eventlog.erasing import scan
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.identity import Hub
-from firsthand.identity.erasure import Match, Place, Plan, Wanted, find_ids
+from firsthand.identity.erasure import Match, Place, Plan, Wanted, find_ids, plan_of
 from firsthand.ledger.base import LedgerUnavailable
+from firsthand.ledger.finding import Key, find
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import OPEN, LaneBatch
-from firsthand.ledger.scrub import Key, end, find
+from firsthand.ledger.scrub import end
 from firsthand.ledger.sqlite import SqliteLedger
 from firsthand.settings import Settings
 from firsthand.state import State, StateError
@@ -49,20 +50,25 @@ AGAIN = (apsw.BusyError, apsw.FullError, apsw.IOError, LedgerUnavailable, StateE
 """What an erasure is tried again after."""
 
 
-def locate(reader: SqliteLogReader, match: Match, last: int, go_on: Callable[[], bool] = lambda: True) -> list[Place]:
-    """Places of a visitor's events in the log, up to a position."""
-    found: list[Place] = []
+def locate(
+    reader: SqliteLogReader, match: Match, last: int, go_on: Callable[[], bool] = lambda: True
+) -> tuple[list[Place], dict[str, list[Place]]]:
+    """Places of a visitor's events in the log, up to a position; and by source those of events that mention them."""
+    theirs: list[Place] = []
+    mentions: dict[str, list[Place]] = {}
     for rows in scan(reader, last, match.maybe, match.needles, match.addresses):
         for row in rows:
             try:
-                event = decoder.decode(row.body)
+                fate = match.event(row.source, decoder.decode(row.body), row.body)
             except UNREADABLE:
                 continue
-            if match.event(row.source, event, row.body):
-                found.append((0, row.position))
+            if fate == "theirs":
+                theirs.append((0, row.position))
+            elif fate == "mentions":
+                mentions.setdefault(row.source, []).append((0, row.position))
         if not go_on():
             break
-    return found
+    return theirs, mentions
 
 
 class Eraser:
@@ -125,7 +131,7 @@ class Eraser:
                 return False
             erasures.planned(erasure.id, msgspec.to_builtins(plan, str_keys=True))
         else:
-            plan = msgspec.convert(erasure.plan, Plan, strict=False)
+            plan = plan_of(erasure.plan)
         if not erasure.result:
             self._tail.forget()
             self._hub.erase(plan.ids, plan.shared, plan.erased_ms)
@@ -151,9 +157,10 @@ class Eraser:
             found = find_ids(wanted, reader.sources(), self._hub.get)
             ids = {source: sorted(one.ids) for source, one in found.items()}
             shared = {source: sorted(one.shared) for source, one in found.items()}
+            others = {source: sorted(one.others) for source, one in found.items()}
             match = Match(ids, shared)
-            events = await _in_thread(lambda: locate(reader, match, upto.get(0, 0)))
-            return Plan(ids, shared, events, upto, erased_ms)
+            events, mentions = await _in_thread(lambda: locate(reader, match, upto.get(0, 0)))
+            return Plan(ids, shared, others, events, mentions, upto, erased_ms)
         finally:
             reader.close()
 
@@ -169,18 +176,19 @@ class Eraser:
                 if self._recorder is not None:
                     await self._recorder.caught_up()
                 rows = await _in_thread(lambda: [row for step in find(ledger, match, plan) for row in step])
-                waiting = {key for key, state in rows if state in OPEN}
+                waiting = {row.key for row in rows if row.fate == "theirs" and row.state in OPEN}
                 if not waiting:
                     break
                 self._end(ledger, waiting)
                 await asyncio.sleep(PAUSE_SECONDS)
         finally:
             ledger.close()
-        attempts, keys = 0, sorted({key for key, _ in rows})
-        for start in range(0, len(keys), SCRUB_ROWS):
-            attempts += await asyncio.to_thread(self._ledger.scrub, keys[start : start + SCRUB_ROWS])
+        found = sorted({row.key: row for row in rows}.values())
+        attempts = 0
+        for start in range(0, len(found), SCRUB_ROWS):
+            attempts += await asyncio.to_thread(self._ledger.scrub, found[start : start + SCRUB_ROWS], match)
         await asyncio.to_thread(self._ledger.wipe)
-        return len(keys), attempts
+        return sum(row.fate == "theirs" for row in found), attempts
 
     def _end(self, ledger: LedgerReader, waiting: set[Key]) -> None:
         """End what waits, through its lane where that runs. Whatever is under way comes back to be ended here."""

@@ -14,6 +14,7 @@ import structlog
 
 from firsthand.event import Event, moment
 from firsthand.eventlog.base import Position
+from firsthand.identity.closure import all_forms
 from firsthand.identity.known import Known
 from firsthand.identity.lesson import Clocks, Lesson, Names, lesson_of, refs, teach
 from firsthand.identity.profile import TOUCH_MS, Profile, Ref
@@ -178,13 +179,13 @@ class Hub:
     def erase(self, refs: Mapping[str, Iterable[Ref]], shared: Mapping[str, Iterable[Ref]], at_ms: int) -> None:
         """Forget ids, by source, for good: all that is left is that something with this hash was erased, and when.
 
-        Of `shared` browsers what any of their users may have left is forgotten: vendor ids and answers. Raises
+        Of what is `shared` that is forgotten which any of its users may have left: vendor ids and answers. Raises
         apsw.Error where that cannot be written; then it is to be done again.
         """
         self._answers.clear()
         self._has_erased = True
         for source, gone in refs.items():
-            names = set(gone)
+            names = all_forms(gone)
             for ref in names:
                 node = self._node(source, ref)
                 for key in list(node.profile.links):
@@ -201,8 +202,8 @@ class Hub:
                 node.profile = Profile(erased_ms=max(at_ms, node.profile.erased_ms))
                 node.lesson, node.barrier_ms = None, node.profile.erased_ms
                 self._dirty.add((source, ref))
-        for source, browsers in shared.items():
-            for ref in browsers:
+        for source, others in shared.items():
+            for ref in others:
                 node = self._node(source, ref)
                 node.profile.ids, node.profile.answers, node.lesson = {}, [], None
                 node.profile.emails.pop("", None)

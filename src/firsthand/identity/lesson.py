@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from firsthand.consent import is_answer
 from firsthand.event import Event
+from firsthand.identity.mentions import compared_hash
 from firsthand.identity.profile import Answer, Profile, Ref, Seen
 from firsthand.vendors.base import AnyVendor
 from firsthand.vendors.hashing import normalise
@@ -80,9 +81,14 @@ def refs(lesson: Lesson) -> list[Ref]:
 
 
 def addresses(lesson: Lesson) -> set[str]:
-    """The e-mail addresses of the visitor, as they are compared; also one in a cookie's id."""
+    """The e-mail addresses of the visitor, as they are compared: also one that is the user's or a cookie's id, and the
+    hash of one that a shop hashes itself."""
     ids = lesson.ids.values() if isinstance(lesson.ids, dict) else ()
-    return {normalise(text) for text in (lesson.email, *ids) if is_address(text)}
+    given = (lesson.email, lesson.user_id, lesson.anonymous_id, lesson.previous_id, *ids)
+    found = {normalise(text) for text in given if is_address(text)}
+    if isinstance(lesson.email, str) and (hashed := compared_hash(lesson.email)):
+        found.add(hashed)
+    return found
 
 
 def is_address(text: Any) -> bool:
