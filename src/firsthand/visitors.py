@@ -250,6 +250,7 @@ async def _do_what_nobody_does(settings: Settings, state: State) -> None:
 async def _deliver(settings: Settings, state: State) -> None:
     from firsthand.deliver.clock import Clock
     from firsthand.deliver.erasing import Eraser
+    from firsthand.deliver.gone import Gone
     from firsthand.deliver.tail import Tail
     from firsthand.identity import Hub
     from firsthand.identity.lesson import names_of
@@ -259,7 +260,7 @@ async def _deliver(settings: Settings, state: State) -> None:
     log = SqliteLogReader(settings.data)
     hub, ledger = Hub(settings.data, names_of(registry().values())), SqliteLedger(settings.data)
     try:
-        await Eraser(settings, state, hub, Tail(log, hub), ledger, Clock()).work()
+        await Eraser(settings, state, hub, Tail(log, hub), ledger, Clock(), Gone()).work()
     finally:
         hub.close()
         ledger.close()

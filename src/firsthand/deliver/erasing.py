@@ -17,6 +17,7 @@ import msgspec
 import structlog
 
 from firsthand.deliver.clock import Clock
+from firsthand.deliver.gone import Gone
 from firsthand.deliver.lane import Lane
 from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.tail import UNREADABLE, Tail
@@ -26,7 +27,7 @@ from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.identity import Hub
 from firsthand.identity.erasure import Match, Place, Plan, Wanted, find_ids, plan_of
 from firsthand.ledger.base import LedgerUnavailable
-from firsthand.ledger.finding import Key, find
+from firsthand.ledger.finding import Found, Key, find
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import OPEN, LaneBatch
 from firsthand.ledger.scrub import end
@@ -82,6 +83,7 @@ class Eraser:
         tail: Tail,
         ledger: SqliteLedger,
         clock: Clock,
+        gone: Gone,
         lanes: Mapping[str, Lane] | None = None,
         recorder: Recorder | None = None,
     ) -> None:
@@ -91,6 +93,7 @@ class Eraser:
         self._tail = tail
         self._ledger = ledger
         self._clock = clock
+        self._gone = gone
         self._lanes = lanes or {}
         self._recorder = recorder
 
@@ -134,6 +137,7 @@ class Eraser:
             plan = plan_of(erasure.plan)
         if not erasure.result:
             self._tail.forget()
+            self._gone.add(plan)
             self._hub.erase(plan.ids, plan.shared, plan.erased_ms)
             deliveries, attempts = await self._scrub(plan)
             ids = sum(map(len, plan.ids.values()))
@@ -142,6 +146,7 @@ class Eraser:
         if not erasures.get(erasure.id).log_done:
             return False
         self._tail.forget()
+        self._gone.forget(lambda shard: min(lane.passed(shard) for lane in self._lanes.values()))
         erasures.done(erasure.id)
         return True
 
@@ -167,15 +172,21 @@ class Eraser:
     async def _scrub(self, plan: Plan) -> tuple[int, int]:
         """Ledger and lanes. Returns how many deliveries and attempts were scrubbed."""
         match = Match(plan.ids, plan.shared)
-        under_way = {id(item) for lane in self._lanes.values() for item in lane.under_way()}
-        while any(id(item) in under_way for lane in self._lanes.values() for item in lane.under_way()):
-            await asyncio.sleep(PAUSE_SECONDS)
         ledger = LedgerReader(self._directory)
+
+        def rows_now() -> list[Found]:
+            return [row for step in find(ledger, match, plan) for row in step]
+
         try:
+            if self._recorder is not None:  # what is in memory and mentions them: the log may have dropped it
+                await self._recorder.caught_up()
+                rows = await _in_thread(rows_now)
+                self._gone.mention({row.key[1:3] for row in rows if row.fate == "mentions"}, plan)
+            await self._attempts_ended()
             while True:
                 if self._recorder is not None:
                     await self._recorder.caught_up()
-                rows = await _in_thread(lambda: [row for step in find(ledger, match, plan) for row in step])
+                rows = await _in_thread(rows_now)
                 waiting = {row.key for row in rows if row.fate == "theirs" and row.state in OPEN}
                 if not waiting:
                     break
@@ -189,6 +200,12 @@ class Eraser:
             attempts += await asyncio.to_thread(self._ledger.scrub, found[start : start + SCRUB_ROWS], match)
         await asyncio.to_thread(self._ledger.wipe)
         return sum(row.fate == "theirs" for row in found), attempts
+
+    async def _attempts_ended(self) -> None:
+        """Those that are under way now."""
+        under_way = {id(item) for lane in self._lanes.values() for item in lane.under_way()}
+        while any(id(item) in under_way for lane in self._lanes.values() for item in lane.under_way()):
+            await asyncio.sleep(PAUSE_SECONDS)
 
     def _end(self, ledger: LedgerReader, waiting: set[Key]) -> None:
         """End what waits, through its lane where that runs. Whatever is under way comes back to be ended here."""

@@ -21,6 +21,7 @@ from firsthand.deliver.attempt import Attempts
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.erasing import Eraser
+from firsthand.deliver.gone import Gone
 from firsthand.deliver.http import HttpTransport, Transport
 from firsthand.deliver.lane import WINDOW, Lane
 from firsthand.deliver.poison import CAREFUL_SECONDS, Care, Suspect, end_of_run, start_of_run
@@ -62,6 +63,7 @@ def make_lane(
     poison: Suspect | None = None,
     care: Care | None = None,
     hub: Hub | None = None,
+    gone: Gone | None = None,
 ) -> Lane:
     """A lane for one integration; `others` are all integrations, to know whose vendor ids a source carries."""
     integration, vendor = live.integration, get(live.vendor)
@@ -91,6 +93,7 @@ def make_lane(
         clock=clock,
         care=care,
         hub=hub,
+        gone=gone,
     )
     return Lane(
         integration=integration,
@@ -139,6 +142,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
     reader = LedgerReader(directory)
     this_run = start_of_run(ledger, _working(reader, log_reader), clock.now_ms())
     care = Care(ledger) if this_run.careful else None
+    gone = Gone()
+    gone.resume(state.erasures)
     lanes = {
         live.integration.key: make_lane(
             live,
@@ -154,6 +159,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
             poison=this_run.killer,
             care=care,
             hub=hub,
+            gone=gone,
         )
         for live in integrations
     }
@@ -164,7 +170,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
     jobs = [
         asyncio.create_task(recorder.run()),
         asyncio.create_task(_replays(state, lanes, directory, log_reader, clock)),
-        asyncio.create_task(Eraser(settings, state, hub, tail, ledger, clock, lanes, recorder).follow()),
+        asyncio.create_task(Eraser(settings, state, hub, tail, ledger, clock, gone, lanes, recorder).follow()),
         asyncio.create_task(_upkeep(ledger, hub, lanes, process.ledger.max_age)),
         *(asyncio.create_task(tail.follow(shard)) for shard in log_reader.shards()),
         *(task for lane in lanes.values() for task in lane.tasks),
