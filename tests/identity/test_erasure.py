@@ -13,6 +13,8 @@ from urllib.parse import quote
 import pytest
 from tests.gateway import Emulator, Gateway, Json, config, criteo, order, page, until
 
+from firsthand.state import State
+
 EMAIL = "ann.the.visitor@example.com"
 MINE = ("anon-of-ann-1", "anon-of-ann-2", "user-of-ann")
 CRITEO = {"criteo_gum_id": "gum-of-ann"}
@@ -224,3 +226,30 @@ def test_who_is_not_there(tmp_path: Path, vendor: Emulator) -> None:
         assert (done["state"], done["events"], done["deliveries"]) == ("done", 0, 0)
         erase(gateway, "--email", "nobody", fails=2)
         erase(gateway, "--email", EMAIL, "--user-id", "x", fails=2)
+
+
+def test_a_visitor_with_more_ids_than_a_query_takes(tmp_path: Path, vendor: Emulator) -> None:
+    with Gateway(tmp_path, config(criteo()), vendor) as gateway:
+        for start in range(0, 1_000, 200):
+            browsers = range(start, start + 200)
+            gateway.send(*(page(f"p-{n}", anonymousId=f"browser-{n}", userId=MINE[2]) for n in browsers))
+        gateway.settle()
+        deliver = gateway.pid("deliver")
+        assert gateway.command("visitor", "erase", "--user-id", MINE[2], "--dry-run")["events"] == 1_000
+        done = erase(gateway, "--user-id", MINE[2])
+        assert (done["state"], done["events"], done["deliveries"]) == ("done", 1_000, 1_000)
+        assert traces_of(gateway.data, "browser-", MINE[2]) == {}
+        assert gateway.pid("deliver") == deliver
+
+
+def test_a_fault_of_ours_ends_the_erasure_and_not_the_process(tmp_path: Path, vendor: Emulator) -> None:
+    with Gateway(tmp_path, config(criteo()), vendor) as gateway:
+        gateway.send(*story())
+        gateway.settle()
+        state, deliver = State.open(gateway.data), gateway.pid("deliver")
+        asked = [state.erasures.ask(who) for who in ({"kind": "?"}, {"kind": "e", "value": EMAIL})]
+        until("both are over", lambda: all(state.erasures.get(id).state in ("done", "failed") for id in asked))
+        failed, done = map(state.erasures.get, asked)
+        assert (failed.state, done.state) == ("failed", "done")
+        assert failed.result["error"].startswith("ValidationError: ")
+        assert gateway.pid("deliver") == deliver

@@ -34,7 +34,7 @@ from firsthand.ledger.scrub import end
 from firsthand.ledger.sqlite import SqliteLedger
 from firsthand.settings import Settings
 from firsthand.state import State, StateError
-from firsthand.state.erasures import Erasure
+from firsthand.state.erasures import Erasure, why
 
 log = structlog.get_logger()
 
@@ -115,7 +115,18 @@ class Eraser:
         """Do what there is to do now; what waits for collect is left for the next time. Returns what was finished."""
         self._take_up_late()
         open_ones = await asyncio.to_thread(self._state.erasures.open)
-        return [erasure.id for erasure in open_ones if await self._carry_out(erasure)]
+        return [erasure.id for erasure in open_ones if await self._try(erasure)]
+
+    async def _try(self, erasure: Erasure) -> bool:
+        """A fault of ours ends this erasure, and nothing else: whoever asked for it is told."""
+        try:
+            return await self._carry_out(erasure)
+        except AGAIN:
+            raise
+        except Exception as error:
+            log.error("an erasure failed", id=erasure.id, error=type(error).__name__, exc_info=error)
+            self._state.erasures.failed(erasure.id, why(error))
+            return False
 
     def _take_up_late(self) -> None:
         late = self._hub.late()[:MOST_LATE]
@@ -127,11 +138,7 @@ class Eraser:
         """Whether it is done."""
         erasures = self._state.erasures
         if erasure.state == "queued":
-            try:
-                plan = await self._plan(msgspec.convert(erasure.wanted, Wanted))
-            except msgspec.ValidationError as error:
-                erasures.failed(erasure.id, str(error))
-                return False
+            plan = await self._plan(msgspec.convert(erasure.wanted, Wanted))
             erasures.planned(erasure.id, msgspec.to_builtins(plan, str_keys=True))
         else:
             plan = plan_of(erasure.plan)
