@@ -17,6 +17,7 @@ from firsthand.eventlog.base import Position
 from firsthand.identity.closure import all_forms
 from firsthand.identity.known import Known
 from firsthand.identity.lesson import Clocks, Lesson, Names, lesson_of, refs, teach
+from firsthand.identity.mending import DAMAGED
 from firsthand.identity.profile import TOUCH_MS, Profile, Ref
 from firsthand.identity.store import Place, ProfileStore
 from firsthand.vendors.hashing import normalise
@@ -60,6 +61,7 @@ class Hub:
         self._noted = self._store.positions()
         self._positions = dict(self._noted)
         self._failing = False
+        self._mended = 0
         self._has_erased = self._store.has_erased()
         # Deliveries of one visitor come together, and each asks several times. Kept until the hub learns again.
         self._answers: dict[tuple[str, str | None, str | None], Known] = {}
@@ -91,10 +93,12 @@ class Hub:
     def observe(self, shard: int, entries: Iterable[Entry], upto: Position) -> None:
         """Learn from entries of the log, in its order, up to a position. Those observed before teach nothing."""
         self._answers.clear()
-        after = self.position(shard)
+        after, mended = self.position(shard), self._mended
         for position, source, received_ms, event in entries:
             if position > after and event is not None:
                 self._learn(source, event, received_ms, (shard, position))
+        if self._mended != mended:
+            return  # all of the log is to be observed again
         if upto > after:
             self._positions[shard] = upto
         if self._dirty or self._late or upto - self._noted.get(shard, 0) >= POSITION_EVERY:
@@ -208,9 +212,13 @@ class Hub:
                 node.profile.ids, node.profile.answers, node.lesson = {}, [], None
                 node.profile.emails.pop("", None)
                 self._dirty.add((source, ref))
-        self._store.note_erasure(at_ms)
         self._write()
-        self._store.wipe()
+        try:
+            self._store.note_erasure(at_ms)
+            self._store.wipe()
+        except DAMAGED:  # the new file has nothing in it that was replaced or deleted
+            self._mend()
+            self._store.note_erasure(at_ms)
 
     def late(self) -> list[Place]:
         """Events of erased visitors that arrived after the erasure and are to go from the log too."""
@@ -234,14 +242,31 @@ class Hub:
                 self._nodes.move_to_end(oldest)
                 if oldest not in self._dirty:
                     del self._nodes[oldest]
-            node = self._nodes[key] = Node(self._store.get(source, ref) or Profile())
+            node = self._nodes[key] = Node(self._read(source, ref) or Profile())
         else:
             self._nodes.move_to_end(key)
         return node
 
+    def _read(self, source: str, ref: Ref) -> Profile | None:
+        try:
+            return self._store.get(source, ref)
+        except DAMAGED:
+            self._mend()
+            return self._store.get(source, ref)
+
     def _write(self) -> None:
         changed = [(source, ref, self._nodes[source, ref].profile) for source, ref in self._dirty]
-        self._store.write(changed, self._positions, self._late)
+        try:
+            self._store.write(changed, self._positions, self._late)
+        except DAMAGED:
+            self._mend()
+            self._store.write(changed, self._positions, self._late)
         self._noted = dict(self._positions)
         self._dirty.clear()
         self._late.clear()
+
+    def _mend(self) -> None:
+        """The file is damaged: with what can be read of it, observe the log again."""
+        self._store.mend()
+        self._positions, self._noted = {}, {}
+        self._mended += 1
