@@ -170,7 +170,12 @@ def _shown(source: str, profile: Profile) -> dict[str, Any]:
         ],
         "opted_out": {name: format_time(v.opted_out_ms) for name, v in profile.ids.items() if v.opted_out_ms},
         "answers_on_consent": [
-            {"consent": a.consent, "first_at": format_time(a.first_ms), "last_at": format_time(a.last_ms)}
+            {
+                "consent": a.consent,
+                "first_at": format_time(a.first_ms),
+                "last_at": format_time(a.last_ms),
+                "user_id": a.user or None,
+            }
             for a in profile.answers
         ],
         "emails": [{"email": email, "at": format_time(at_ms)} for at_ms, email in profile.emails.values()],

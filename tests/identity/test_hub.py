@@ -130,6 +130,43 @@ def test_users_of_one_browser_are_not_mixed_up(shop: Shop) -> None:
     assert shop.known("family").email is None
 
 
+def test_a_guests_address_on_the_users_browser_is_not_the_users(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="pc", user_id="ann", email="ann@example.com"))
+    shop.see(event(2, anonymous_id="pc", email="guest@example.com"), event(3, anonymous_id="phone", user_id="ann"))
+    assert shop.known("phone", "ann").email == "ann@example.com"
+    assert shop.known(None, "ann").email == "ann@example.com"
+
+
+def test_an_address_without_a_name_on_a_shared_browser_is_nobodys(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="pc", user_id="ann"), event(2, anonymous_id="pc", user_id="bob"))
+    shop.see(event(3, anonymous_id="pc", email="guest@example.com"))
+    assert shop.known("pc", "ann").email is None
+    assert shop.known(None, "bob").email is None
+
+
+def test_what_another_user_of_a_browser_answered_is_not_the_users(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="phone", user_id="ann", consent=NO), event(2, anonymous_id="pc", user_id="ann"))
+    shop.see(event(3, anonymous_id="pc", user_id="bob", consent=YES))
+    assert shop.answer(None, "ann") == (NO, NOW_MS + SECOND)
+    assert shop.answer(None, "bob") == (YES, NOW_MS + 3 * SECOND)
+    assert shop.answer("pc") == (YES, NOW_MS + 3 * SECOND), "an event that names nobody is the browser's"
+    assert shop.answer("pc", "ann") == (NO, NOW_MS + SECOND)
+
+
+def test_what_a_user_answered_on_a_shared_browser_is_the_users(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="pc", user_id="ann", consent=NO), event(2, anonymous_id="pc", user_id="bob"))
+    shop.crash()
+    assert shop.answer(None, "ann") == (NO, NOW_MS + SECOND)
+    assert shop.answer(None, "bob") is None
+
+
+def test_a_shared_browser_lends_its_vendor_ids_to_no_other_browser(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="pc", user_id="ann"), event(2, anonymous_id="pc", user_id="bob", ids={GUM: "gum-b"}))
+    assert shop.gum("phone", "ann") is None
+    assert shop.gum(None, "ann") is None
+    assert shop.gum("pc", "ann") == "gum-b", "it is the browser's"
+
+
 def test_an_address_given_before_the_user_signed_in_is_the_users(shop: Shop) -> None:
     shop.see(event(1, anonymous_id="a", email="Ann@Example.com "), event(2, anonymous_id="a", user_id="u"))
     assert shop.known(None, "u").email == "Ann@Example.com"
@@ -184,6 +221,15 @@ def test_an_id_opted_out_of_is_no_new_one_without_its_caller(shop: Shop) -> None
     assert shop.known("a").opt_out_ms(names) == NOW_MS + 5 * SECOND
     shop.see(event(10, anonymous_id="a", ids={"criteo_gum_id": "gum-2"}))
     assert shop.known("a").opt_out_ms(names) is None
+
+
+def test_an_opt_out_holds_for_what_a_back_end_sends_of_the_user(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", user_id="u"), sync(5, "OptOut", anonymous_id="a"))
+    assert shop.known(None, "u").opt_out_ms([GUM]) == NOW_MS + 5 * SECOND
+    shop.see(event(2, anonymous_id="phone", user_id="u", ids={GUM: "gum-1"}))
+    assert shop.known(None, "u").opt_out_ms([GUM]) == NOW_MS + 5 * SECOND, "that id is older"
+    shop.see(event(9, anonymous_id="phone", user_id="u", ids={GUM: "gum-2"}))
+    assert shop.known(None, "u").opt_out_ms([GUM]) is None
 
 
 def test_an_event_without_an_answer_changes_none(shop: Shop) -> None:

@@ -183,8 +183,8 @@ class Hub:
     def erase(self, refs: Mapping[str, Iterable[Ref]], shared: Mapping[str, Iterable[Ref]], at_ms: int) -> None:
         """Forget ids, by source, for good: all that is left is that something with this hash was erased, and when.
 
-        Of what is `shared` that is forgotten which any of its users may have left: vendor ids and answers. Raises
-        apsw.Error where that cannot be written; then it is to be done again.
+        Of what is `shared` that is forgotten which may be theirs: vendor ids, and what came without a user's name.
+        Raises apsw.Error where that cannot be written; then it is to be done again.
         """
         self._answers.clear()
         self._has_erased = True
@@ -202,6 +202,7 @@ class Hub:
                     for user, (_, address) in list(left.profile.emails.items()):
                         if ref in (Ref("u", user), Ref("e", normalise(address))):
                             del left.profile.emails[user]
+                    left.profile.answers = [one for one in left.profile.answers if Ref("u", one.user) not in names]
                     left.lesson = None
                 node.profile = Profile(erased_ms=max(at_ms, node.profile.erased_ms))
                 node.lesson, node.barrier_ms = None, node.profile.erased_ms
@@ -209,7 +210,8 @@ class Hub:
         for source, others in shared.items():
             for ref in others:
                 node = self._node(source, ref)
-                node.profile.ids, node.profile.answers, node.lesson = {}, [], None
+                node.profile.answers = [one for one in node.profile.answers if one.user]
+                node.profile.ids, node.lesson = {}, None
                 node.profile.emails.pop("", None)
                 self._dirty.add((source, ref))
         self._write()

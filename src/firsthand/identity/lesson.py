@@ -154,9 +154,10 @@ def teach(lesson: Lesson, at_ms: int, names: Names, profiles: Mapping[Ref, Profi
     consent = lesson.consent if is_answer(lesson.consent) else None
     profile = profiles[home]
     if consent is not None:
-        if profile.answer(consent, at_ms):
+        by = (user or "") if home.kind == "a" else ""
+        if profile.answer(consent, at_ms, by):
             changed.add(home)
-        clocks.values += [answer for answer in profile.answers if answer.consent == consent]
+        clocks.values += [one for one in profile.answers if one.consent == consent and one.user == by]
     if (lesson.ids or lesson.traits or lesson.sync) and _teach_ids(profile, lesson, at_ms, names, consent, clocks):
         changed.add(home)
     return changed, clocks

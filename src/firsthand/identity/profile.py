@@ -133,15 +133,17 @@ class VendorId(msgspec.Struct, array_like=True):
 
 
 class Answer(msgspec.Struct, array_like=True):
-    """What the visitor answered on consent, with the first and the last time it was seen."""
+    """What was answered on consent, with the first and the last time it was seen; in a browser also by which user, if
+    the events said so."""
 
     consent: dict[str, Any]
     first_ms: int
     last_ms: int
+    user: str = ""
 
-    def rank(self) -> tuple[int, str]:
+    def rank(self) -> tuple[int, str, str]:
         """The highest is the newest; of two at the same moment always the same one."""
-        return self.last_ms, repr(self.consent)
+        return self.last_ms, repr(self.consent), self.user
 
 
 class Profile(msgspec.Struct, omit_defaults=True):
@@ -175,15 +177,15 @@ class Profile(msgspec.Struct, omit_defaults=True):
         found = [(at_ms, key[2:]) for key, at_ms in self.links.items() if key[0] == kind]
         return sorted(found, reverse=True)
 
-    def answer(self, consent: dict[str, Any], at_ms: int) -> bool:
+    def answer(self, consent: dict[str, Any], at_ms: int, user: str = "") -> bool:
         """Whether that is news."""
         for known in self.answers:
-            if known.consent == consent:
+            if known.consent == consent and known.user == user:
                 others = (other.last_ms for other in self.answers if other is not known)
                 news = at_ms < known.first_ms or _is_news(known.last_ms, at_ms, others)
                 known.first_ms, known.last_ms = min(known.first_ms, at_ms), max(known.last_ms, at_ms)
                 return news
-        self.answers.append(Answer(consent, at_ms, at_ms))
+        self.answers.append(Answer(consent, at_ms, at_ms, user))
         self.answers.sort(key=Answer.rank)
         del self.answers[:-MOST_VALUES]
         return True
