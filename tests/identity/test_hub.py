@@ -8,6 +8,8 @@ import pytest
 from tests.identity.shop import DAY, GUM, NOW_MS, SECOND, Shop, event, sync
 
 from firsthand.identity import hub as module
+from firsthand.identity.closure import closure
+from firsthand.identity.profile import Ref
 from firsthand.vendors.base import Identity
 
 YES: dict[str, Any] = {"categories": {"marketing": True}}
@@ -170,6 +172,21 @@ def test_a_shared_browser_lends_its_vendor_ids_to_no_other_browser(shop: Shop) -
 def test_an_address_given_before_the_user_signed_in_is_the_users(shop: Shop) -> None:
     shop.see(event(1, anonymous_id="a", email="Ann@Example.com "), event(2, anonymous_id="a", user_id="u"))
     assert shop.known(None, "u").email == "Ann@Example.com"
+
+
+def test_of_a_thousand_browsers_the_oldest_and_the_user_forget_each_other(shop: Shop) -> None:
+    shop.see(*(event(n, anonymous_id=f"b-{n}", user_id="u", email="u@example.com") for n in range(1_100)))
+    assert (shop.known("b-99").user_id, shop.known("b-99").email) == (None, None)
+    assert shop.known("b-101").user_id == "u"
+    shop.see(event(2_000, anonymous_id="b-99", user_id="u"))
+    assert shop.known("b-99").user_id == "u"
+    found = closure(lambda ref: shop.hub.get("shop", ref), Ref("u", "u"))
+    shop.hub.erase({"shop": found.ids}, {}, NOW_MS + DAY)
+    shop.hub.close()
+    left = b"".join(path.read_bytes() for path in shop.folder.iterdir())
+    assert b"u@example.com" not in left
+    assert b"u:u" not in left
+    shop.open()
 
 
 def test_sources_keep_sites_apart(shop: Shop) -> None:

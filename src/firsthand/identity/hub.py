@@ -20,7 +20,6 @@ from firsthand.identity.lesson import Clocks, Lesson, Names, lesson_of, refs, te
 from firsthand.identity.mending import DAMAGED
 from firsthand.identity.profile import TOUCH_MS, Profile, Ref
 from firsthand.identity.store import Place, ProfileStore
-from firsthand.vendors.hashing import normalise
 
 log = structlog.get_logger()
 
@@ -148,9 +147,18 @@ class Hub:
             profile = profiles[ref]
             profile.source, profile.ref = source, ref
             self._dirty.add((source, ref))
+            if (other := profile.unlink_oldest()) is not None:
+                self._unlink(source, other, ref)
         if at_ms >= node.seen_ms:
             node.lesson, node.barrier_ms, node.clocks = lesson, barrier, clocks
             node.taught_ms = node.seen_ms = at_ms
+
+    def _unlink(self, source: str, one: Ref, other: Ref) -> None:
+        """Have the one know nothing of the other any more."""
+        node = self._node(source, one)
+        if node.profile.unlink(other):
+            self._dirty.add((source, one))
+        node.lesson = None
 
     # -- answering ---------------------------------------------------------------------------------------------
 
@@ -193,17 +201,8 @@ class Hub:
             for ref in names:
                 node = self._node(source, ref)
                 for key in list(node.profile.links):
-                    other = Ref.of(key)
-                    if other in names:
-                        continue
-                    left = self._node(source, other)
-                    if left.profile.links.pop(ref.key, None) is not None:
-                        self._dirty.add((source, other))
-                    for user, (_, address) in list(left.profile.emails.items()):
-                        if ref in (Ref("u", user), Ref("e", normalise(address))):
-                            del left.profile.emails[user]
-                    left.profile.answers = [one for one in left.profile.answers if Ref("u", one.user) not in names]
-                    left.lesson = None
+                    if (other := Ref.of(key)) not in names:
+                        self._unlink(source, other, ref)
                 node.profile = Profile(erased_ms=max(at_ms, node.profile.erased_ms))
                 node.lesson, node.barrier_ms = None, node.profile.erased_ms
                 self._dirty.add((source, ref))

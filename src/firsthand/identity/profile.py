@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from firsthand.vendors.hashing import normalise
+
 Kind = Literal["a", "u", "e"]
 """Anonymous id, user id, e-mail address."""
 
@@ -168,9 +170,27 @@ class Profile(msgspec.Struct, omit_defaults=True):
             # Of several users of a browser the last one counts.
             others = (last_ms for other, last_ms in self.links.items() if key[0] == other[0] == "u" and other != key)
             return _is_news(before, at_ms, others)
-        if len(self.links) > MOST_LINKS:
-            del self.links[min(self.links, key=lambda key: (self.links[key], key))]
         return True
+
+    def unlink_oldest(self) -> Ref | None:
+        """Where there are more links than are kept: the id it is linked with no more, a browser if there is one. The
+        other side is to go too."""
+        if len(self.links) <= MOST_LINKS:
+            return None
+        key = min(self.links, key=lambda key: (key[0] != "a", self.links[key], key))
+        del self.links[key]
+        return Ref.of(key)
+
+    def unlink(self, other: Ref) -> bool:
+        """Forget an id, and what came with it. Whether there was anything."""
+        before = len(self.links), len(self.emails), len(self.answers)
+        self.links.pop(other.key, None)
+        if other.kind == "u":
+            self.emails.pop(other.value, None)
+            self.answers = [one for one in self.answers if one.user != other.value]
+        elif other.kind == "e":
+            self.emails = {user: given for user, given in self.emails.items() if normalise(given[1]) != other.value}
+        return before != (len(self.links), len(self.emails), len(self.answers))
 
     def linked(self, kind: Kind) -> list[tuple[int, str]]:
         """Time and value of the linked ids of a kind, newest first."""
