@@ -99,7 +99,7 @@ def look(settings: Settings, who: Wanted) -> Holdings:
         shared = {source: sorted(one.shared) for source, one in known.items()}
         others = {source: sorted(one.others) for source, one in known.items()}
         match, upto = Match(ids, shared), {shard: log.head(shard) for shard in log.shards()}
-        plan = Plan(ids, shared, others, *locate(log, match, upto.get(0, 0)), upto)
+        plan = Plan(ids, shared, others, *locate(log, match, upto.get(0, 0)), {0: log.tail(0)}, upto)
         rows = {row.key: row for step in find(ledger, match, plan) for row in step} if ledger else {}
         return Holdings(plan, sorted(row for row in rows.values() if row.fate == "theirs"))
     finally:

@@ -13,6 +13,7 @@ from firsthand.identity.erasure import Place, Plan
 from firsthand.identity.profile import Ref
 from firsthand.ledger.records import Delivery
 from firsthand.state import State
+from firsthand.vendors.base import Identity
 
 ANN = "ann@example.com"
 ERASED = ("filtered", "erased")
@@ -69,3 +70,13 @@ async def test_what_every_lane_has_passed_is_not_kept_for_ever(monkeypatch: pyte
     gone.add(Plan(events=[(0, n) for n in range(1, 31)]))
     gone.forget(lambda shard: 15)
     assert sorted(gone._ended) == [(0, n) for n in range(16, 31)]
+
+
+async def test_what_was_frozen_of_the_visitor_is_found_out_anew() -> None:
+    """A guest's address may have been frozen with another's order."""
+    gone = Gone()
+    gone.mention([(0, 7)], Plan({"shop": [Ref("e", ANN)]}))
+    delivery = Delivery(shard=0, position=7, source="shop", visitor=1, received_ms=0)
+    delivery.detail.identity = Identity({}, "Ann@example.com")
+    assert gone.fate(delivery) == "mentions"
+    assert delivery.detail.identity is None

@@ -163,6 +163,7 @@ class Eraser:
         try:
             erased_ms = self._clock.now_ms()
             await asyncio.sleep(COMMIT_SECONDS)
+            since = {shard: reader.tail(shard) for shard in reader.shards()}
             upto = {shard: reader.head(shard) for shard in reader.shards()}
             for shard, last in upto.items():
                 await self._tail.observe(shard, last)
@@ -172,7 +173,7 @@ class Eraser:
             others = {source: sorted(one.others) for source, one in found.items()}
             match = Match(ids, shared)
             events, mentions = await _in_thread(lambda: locate(reader, match, upto.get(0, 0)))
-            return Plan(ids, shared, others, events, mentions, upto, erased_ms)
+            return Plan(ids, shared, others, events, mentions, since, upto, erased_ms)
         finally:
             reader.close()
 

@@ -59,4 +59,6 @@ class Gone:
         for match in matches.values():
             if delivery.event is not None and (redaction := match.redactions.get(delivery.source)) is not None:
                 delivery.event = redaction.body(delivery.event)
+            if match.identity(delivery.source, delivery.detail.identity):
+                delivery.detail.identity = None  # it is found out anew
         return "mentions"

@@ -1,8 +1,10 @@
 """What an erasure is about: who was asked for, which ids that came to, and which events are theirs."""
 
+import base64
+import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 
@@ -12,6 +14,7 @@ from firsthand.identity.closure import Closure, all_forms, closure
 from firsthand.identity.lesson import lesson_of, refs
 from firsthand.identity.mentions import Redaction, named_in_page
 from firsthand.identity.profile import Kind, Profile, Ref
+from firsthand.vendors.base import Identity
 from firsthand.vendors.hashing import normalise
 
 Place = tuple[int, Position]
@@ -36,9 +39,9 @@ class Wanted(msgspec.Struct, frozen=True):
 class Plan(msgspec.Struct):
     """Once worked out, what is to go: written down before anything does, so that a restart goes on with it.
 
-    `others` are users who only have an address with the visitor, and stay. `events` are places in the log up to `upto`,
-    `mentions` those of events that mention the visitor, by source. An erasure of events that came late has nothing but
-    `events`.
+    `others` are users who only have an address with the visitor, and stay. `events` are places in the log, which was
+    looked through from `since` (its oldest event) to `upto`; `mentions` those of events that mention the visitor, by
+    source. An erasure of events that came late has nothing but `events`.
     """
 
     ids: dict[str, list[Ref]] = {}
@@ -46,6 +49,7 @@ class Plan(msgspec.Struct):
     others: dict[str, list[Ref]] = {}
     events: list[Place] = []
     mentions: dict[str, list[Place]] = {}
+    since: dict[int, Position] = {}
     upto: dict[int, Position] = {}
     erased_ms: int = 0
 
@@ -70,6 +74,7 @@ class Match:
     def __init__(self, ids: dict[str, list[Ref]], shared: dict[str, list[Ref]]) -> None:
         self._ids = {source: frozenset(all_forms(refs)) for source, refs in ids.items()}
         self._shared = {source: frozenset(refs) for source, refs in shared.items()}
+        self._sent = {source: _in_requests(refs) for source, refs in self._ids.items()}
         self.redactions = {source: Redaction(_addresses(refs)) for source, refs in ids.items()}
         """By source, what takes their addresses out of somebody else's event."""
         self.visitors = {
@@ -101,6 +106,30 @@ class Match:
         if not others and not (known.isdisjoint(named) and mine.isdisjoint(in_page)):
             return "theirs"
         return "mentions" if self.redactions[source].body(body) != body else None
+
+    def identity(self, source: str, frozen: Identity | None) -> bool:
+        """Whether what was frozen of a delivery's visitor is theirs, whoever's the event is."""
+        if frozen is None:
+            return False
+        mine = self._ids.get(source, frozenset())
+        return (frozen.user_id is not None and Ref("u", frozen.user_id) in mine) or (
+            frozen.email is not None and Ref("e", normalise(frozen.email)) in mine
+        )
+
+    def sent(self, source: str, texts: Iterable[bytes]) -> bool:
+        """Whether what a vendor was sent names them, by an id, an address or its hashes."""
+        pattern = self._sent.get(source)
+        return pattern is not None and any(
+            pattern.search(text) or pattern.search(unquote_to_bytes(text)) for text in texts
+        )
+
+
+def _in_requests(ids: Iterable[Ref]) -> re.Pattern[bytes] | None:
+    """An id, an address or its hash where a value stands in JSON or in a query."""
+    values = {ref.value.encode("utf-8", "surrogatepass") for ref in ids}
+    values |= {base64.b64encode(value) for value in values if b"@" in value}
+    whole = b"|".join(sorted(map(re.escape, values)))
+    return re.compile(b'["=](?:%s)(?=["&]|$)' % whole, re.IGNORECASE) if values else None
 
 
 def _addresses(ids: Iterable[Ref]) -> set[str]:

@@ -1,5 +1,6 @@
 """Finds a visitor's rows in the ledger, and those that mention them."""
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -10,8 +11,11 @@ from firsthand.eventlog.base import Position
 from firsthand.eventlog.erasing import alternatives
 from firsthand.identity.erasure import Fate, Match, Place, Plan
 from firsthand.ledger.reader import LedgerReader
+from firsthand.ledger.records import Detail, Exchange
 
 SCAN_POSITIONS = 20_000
+_detail = msgspec.json.Decoder(Detail)
+_exchange = msgspec.msgpack.Decoder(Exchange)
 
 
 class Key(NamedTuple):
@@ -33,8 +37,9 @@ class Found(NamedTuple):
 
 
 def find(ledger: LedgerReader, match: Match, plan: Plan) -> Iterator[list[Found]]:
-    """By their places in the log, by the hash of the visitor, and by the event where a row holds one. Yields after each
-    step, also without rows."""
+    """By their places in the log; what is older than the log by the event, where a row holds one, else by the hash of
+    the visitor, or on a shared browser by what was sent. And what was sent with something of theirs though the event is
+    another's. Yields after each step, also without rows."""
     places: list[tuple[Fate, str, Place]] = [("theirs", "", place) for place in plan.events]
     places += [("mentions", source, place) for source, mentions in plan.mentions.items() for place in mentions]
     for start in range(0, len(places), 500):
@@ -54,33 +59,60 @@ def _scan(ledger: LedgerReader, match: Match, plan: Plan) -> Iterator[list[Found
     """All rows up to where the log was looked through, whether it still has their events or not."""
     bounds = "SELECT min(position), max(position) FROM deliveries WHERE lane = ? AND shard = ?"
     looks = alternatives("event", match.maybe, match.needles, match.addresses)
+    looks += alternatives("detail", (), match.needles, match.addresses)
     for lane in ledger.lanes():
         for shard, upto in plan.upto.items():
             first, last = ledger._db.execute(bounds, (lane.id, shard)).get
             while first is not None and first <= min(last, upto):
                 to = min(first + SCAN_POSITIONS, upto)
+                found: dict[Key, Found] = {}
                 for test, values in looks:
-                    sql = (
-                        "SELECT position, generation, state, source, visitor, event FROM deliveries"  # noqa: S608
-                        f" WHERE lane = ? AND shard = ? AND position BETWEEN ? AND ? AND ({test})"
-                    )
-                    found = []
-                    for position, generation, state, source, *row in ledger._db.execute(
-                        sql, (lane.id, shard, first, to, *values)
-                    ):
-                        fate = _fate(match, source, *row)
-                        if fate is not None:
-                            found.append(Found(Key(lane.id, shard, position, generation), state, fate, source))
-                    yield found
+                    sql = f"{_SCAN} AND {test}"
+                    rows: list[Any] = ledger._db.execute(sql, (lane.id, shard, first, to, *values)).fetchall()
+                    for row in rows:
+                        one = _judged(ledger, match, plan, lane.id, shard, *row)
+                        if one is not None:
+                            found[one.key] = one
+                yield list(found.values())
                 first = to + 1
 
 
-def _fate(match: Match, source: str, visitor: Any, event: Any) -> Fate | None:
-    try:
-        return match.event(source, decoder.decode(event), event) if event is not None else _by_hash(match, visitor)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return _by_hash(match, visitor)
+_SCAN = (
+    "SELECT position, generation, state, source, visitor, event, detail FROM deliveries"
+    " WHERE lane = ? AND shard = ? AND position BETWEEN ? AND ?"
+)
 
 
-def _by_hash(match: Match, visitor: Any) -> Fate | None:
-    return "theirs" if visitor in match.visitors else None
+def _judged(
+    ledger: LedgerReader,
+    match: Match,
+    plan: Plan,
+    lane: int,
+    shard: int,
+    position: Position,
+    generation: int,
+    state: str,
+    source: str,
+    visitor: int,
+    event: bytes | None,
+    detail: bytes,
+) -> Found | None:
+    key = Key(lane, shard, position, generation)
+    fate: Fate | None = None
+    if event is not None:
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            fate = match.event(source, decoder.decode(event), event)
+    elif position < plan.since.get(shard, 0):
+        theirs = visitor in match.visitors or (visitor in match.maybe and match.sent(source, _sent(ledger, key)))
+        fate = "theirs" if theirs else None
+    if fate is None and match.identity(source, _detail.decode(detail).identity):
+        fate = "mentions"
+    return Found(key, state, fate, source) if fate is not None else None
+
+
+def _sent(ledger: LedgerReader, key: Key) -> Iterator[bytes]:
+    """What went out to the vendor, and what came back."""
+    sql = "SELECT exchange FROM attempts WHERE lane = ? AND shard = ? AND position = ? AND generation = ?"
+    for (packed,) in ledger._db.execute(sql, key):
+        exchange = _exchange.decode(packed)
+        yield from (exchange.url.encode(), exchange.body or b"", exchange.response_body)

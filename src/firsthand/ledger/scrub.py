@@ -54,16 +54,19 @@ def scrub(db: apsw.Connection, rows: Iterable[Found], match: Match) -> int:
         packed: Any = db.execute(f"SELECT detail, event FROM deliveries WHERE {_WHERE}", row.key).get  # noqa: S608
         if packed is None:
             continue
-        change: Callable[[Exchange], Exchange]
+        detail, event = _detail.decode(packed[0]), packed[1]
+        change: Callable[[Exchange], Exchange] = _without_payload
         if row.fate == "theirs":
-            change = _without_payload
             sql = f"UPDATE deliveries SET visitor = 0, message_id = NULL, event = NULL, detail = ? WHERE {_WHERE}"  # noqa: S608
-            db.execute(sql, (_json.encode(scrubbed(_detail.decode(packed[0]))), *row.key))
+            db.execute(sql, (_json.encode(scrubbed(detail)), *row.key))
         else:
             redaction = match.redactions[row.source]
-            change = partial(_redacted, redaction)
-            detail, event = redaction.body(packed[0]), packed[1] and redaction.body(packed[1])
-            db.execute(f"UPDATE deliveries SET event = ?, detail = ? WHERE {_WHERE}", (event, detail, *row.key))  # noqa: S608
+            if match.identity(row.source, detail.identity):
+                detail.identity = detail.body_sha256 = None
+            else:
+                change = partial(_redacted, redaction)
+            values = (event and redaction.body(event), redaction.body(_json.encode(detail)), *row.key)
+            db.execute(f"UPDATE deliveries SET event = ?, detail = ? WHERE {_WHERE}", values)  # noqa: S608
         exchanges: list[Any] = db.execute(f"SELECT id, exchange FROM attempts WHERE {_WHERE}", row.key).fetchall()  # noqa: S608
         for id, exchange in exchanges:
             bare = _packed.encode(change(_exchange.decode(exchange)))
