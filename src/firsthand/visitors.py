@@ -4,24 +4,27 @@ The gateway's processes carry an erasure out. The part of one that does not run 
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from firsthand.event import decoder, format_time
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
-from firsthand.identity.erasure import Match, Plan, Wanted, find_ids
+from firsthand.identity import Hub
+from firsthand.identity.erasure import Match, Plan, Wanted
+from firsthand.identity.lesson import names_of
 from firsthand.identity.profile import Kind, Profile, Ref
-from firsthand.identity.store import ProfileReader
-from firsthand.ledger.finding import Found, Key, find
+from firsthand.identity.store import Unwritten
+from firsthand.ledger.finding import Found, Key, find_all
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import OPEN, Exchange
 from firsthand.settings import Settings
 from firsthand.state import State
 from firsthand.state.erasures import Erasure
+from firsthand.vendors import registry
 
 WAIT_SECONDS = 0.2
 Tell = Callable[[str], None]
@@ -36,6 +39,13 @@ class Holdings(msgspec.Struct):
 
     plan: Plan
     rows: list[Found]
+    sources: set[str]
+    """Where the hub knows any of the ids."""
+
+    @property
+    def nothing(self) -> bool:
+        plan = self.plan
+        return not (self.sources or plan.events or plan.mentions or self.rows)
 
     def counts(self) -> dict[str, Any]:
         plan = self.plan
@@ -43,6 +53,7 @@ class Holdings(msgspec.Struct):
             "ids": {
                 source: {name: [ref.value for ref in refs if ref.kind == kind] for kind, name in KINDS.items()}
                 for source, refs in plan.ids.items()
+                if source in self.sources
             },
             "shared_browsers": _values(plan.shared, "a"),
             "shared_emails": _values(plan.shared, "e"),
@@ -72,7 +83,7 @@ def wanted(
 ) -> Wanted:
     """The visitor who is meant by what a person wrote. Raises Unreachable."""
     given = {"a": anonymous_id, "u": user_id, "e": email}
-    named = [(kind, value.strip()) for kind, value in given.items() if value and value.strip()]
+    named = [(kind, value) for kind, value in given.items() if value and value.strip()]  # an id may have outer blanks
     if len(named) != 1:
         raise Unreachable("name the visitor by one of --anonymous-id, --user-id and --email")
     kind, value = named[0]
@@ -82,67 +93,55 @@ def wanted(
 
 
 def look(settings: Settings, who: Wanted) -> Holdings:
-    """What is kept of a visitor by now. Changes nothing."""
-    from firsthand.deliver.erasing import locate
-
-    directory = settings.data
-    log, ledger = SqliteLogReader(directory), _ledger(directory)
-    try:
-        get = _profiles(directory)
-        found = find_ids(who, log.sources(), get)
-        known = {
-            source: one
-            for source, one in found.items()
-            if who.source is not None or len(one.ids) > 1 or get(source, who.ref) is not None or who.kind != "e"
-        }
-        ids = {source: sorted(one.ids) for source, one in known.items()}
-        shared = {source: sorted(one.shared) for source, one in known.items()}
-        others = {source: sorted(one.others) for source, one in known.items()}
-        match, upto = Match(ids, shared), {shard: log.head(shard) for shard in log.shards()}
-        plan = Plan(ids, shared, others, *locate(log, match, upto.get(0, 0)), {0: log.tail(0)}, upto)
-        rows = {row.key: row for step in find(ledger, match, plan) for row in step} if ledger else {}
-        return Holdings(plan, sorted(row for row in rows.values() if row.fate == "theirs"))
-    finally:
-        log.close()
-        if ledger is not None:
-            ledger.close()
+    """What is kept of a visitor by now: what an erasure would take. Changes nothing. Raises Unreachable."""
+    with _looking(settings) as (log, ledger, hub):
+        return _look(log, ledger, hub, who)
 
 
 def export(settings: Settings, who: Wanted) -> dict[str, Any]:
-    """All that is kept of a visitor, unmasked, as they may ask for it."""
-    held = look(settings, who)
-    log, ledger = SqliteLogReader(settings.data), _ledger(settings.data)
-    try:
-        get = _profiles(settings.data)
-        profiles = [(s, p) for s, refs in held.plan.ids.items() for ref in refs if (p := get(s, ref)) is not None]
+    """All that is kept of a visitor, unmasked, as they may ask for it. Raises Unreachable."""
+    with _looking(settings) as (log, ledger, hub):
+        held = _look(log, ledger, hub, who)
+        profiles = [(s, p) for s, refs in held.plan.ids.items() for ref in refs if (p := hub.get(s, ref)) is not None]
+        events = [
+            {"source": row.source, "position": row.position, "event": msgspec.json.decode(row.body)}
+            for place in held.plan.events
+            if (row := log.get(*place)) is not None
+        ]
+        messages = {event["position"]: event["event"].get("messageId") for event in events}
         return {
             **held.counts(),
-            "profiles": [_shown(source, profile) for source, profile in profiles if profile.ref is not None],
-            "events": [
-                {"source": row.source, "event": msgspec.json.decode(row.body)}
-                for place in held.plan.events
-                if (row := log.get(*place)) is not None
-            ],
-            "deliveries": _deliveries(ledger, held) if ledger is not None else [],
+            "profiles": [_shown(source, profile) for source, profile in profiles],
+            "events": events,
+            "deliveries": _deliveries(ledger, held, messages) if ledger is not None else [],
         }
-    finally:
-        log.close()
-        if ledger is not None:
-            ledger.close()
 
 
-def _profiles(directory: Path) -> Callable[[str, Ref], Profile | None]:
-    try:
-        return ProfileReader.open(directory).get
-    except FileNotFoundError:
-        return lambda source, ref: None
+@contextlib.contextmanager
+def _looking(settings: Settings) -> Iterator[tuple[SqliteLogReader, LedgerReader | None, Hub]]:
+    with contextlib.ExitStack() as open_ones:
+        log = SqliteLogReader(settings.data)
+        open_ones.callback(log.close)
+        ledger = None
+        with contextlib.suppress(FileNotFoundError):
+            ledger = LedgerReader(settings.data)
+            open_ones.callback(ledger.close)
+        store = Unwritten(settings.data)
+        open_ones.callback(store.close)
+        yield log, ledger, Hub(settings.data, names_of(registry().values()), store)
 
 
-def _ledger(directory: Path) -> LedgerReader | None:
-    try:
-        return LedgerReader(directory)
-    except FileNotFoundError:
-        return None
+def _look(log: SqliteLogReader, ledger: LedgerReader | None, hub: Hub, who: Wanted) -> Holdings:
+    from firsthand.deliver.planning import make_plan
+    from firsthand.deliver.tail import Tail
+
+    if who.source is not None and who.source not in log.sources():
+        known = ", ".join(log.sources()) or "none yet"
+        raise Unreachable(f"no source {who.source} has sent anything; known are: {known}")
+    plan = asyncio.run(make_plan(who, log, Tail(log, hub), hub, erased_ms=0))
+    rows = find_all(ledger, Match(plan.ids, plan.shared), plan) if ledger is not None else []
+    sources = {source for source, refs in plan.ids.items() if any(hub.get(source, ref) for ref in refs)}
+    return Holdings(plan, [row for row in rows if row.fate == "theirs"], sources)
 
 
 def _shown(source: str, profile: Profile) -> dict[str, Any]:
@@ -182,7 +181,8 @@ def _shown(source: str, profile: Profile) -> dict[str, Any]:
     }
 
 
-def _deliveries(ledger: LedgerReader, held: Holdings) -> list[dict[str, Any]]:
+def _deliveries(ledger: LedgerReader, held: Holdings, messages: Mapping[int, str]) -> list[dict[str, Any]]:
+    """`messages` are the message ids of events that the log still has, by position."""
     names = {lane.id: lane.integration for lane in ledger.lanes()}
     keys, shown = {row.key for row in held.rows}, []
     for shard, position in sorted({(key.shard, key.position) for key in keys}):
@@ -194,6 +194,8 @@ def _deliveries(ledger: LedgerReader, held: Holdings) -> list[dict[str, Any]]:
                 {
                     "integration": names[stored.lane],
                     "source": d.source,
+                    "message_id": messages.get(position) or d.message_id,
+                    "position": position,
                     "received_at": format_time(d.received_ms),
                     "state": d.state,
                     "event": msgspec.to_builtins(decoder.decode(d.event)) if d.event else None,
@@ -257,10 +259,7 @@ async def _deliver(settings: Settings, state: State) -> None:
     from firsthand.deliver.erasing import Eraser
     from firsthand.deliver.gone import Gone
     from firsthand.deliver.tail import Tail
-    from firsthand.identity import Hub
-    from firsthand.identity.lesson import names_of
     from firsthand.ledger.sqlite import SqliteLedger
-    from firsthand.vendors import registry
 
     log = SqliteLogReader(settings.data)
     hub, ledger = Hub(settings.data, names_of(registry().values())), SqliteLedger(settings.data)

@@ -1,11 +1,15 @@
 """`visitor erase` and `visitor export`: what the law lets a visitor ask for."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 FAILED = 1
+NAMED = {"a": "the anonymous id", "u": "the user id", "e": "the address"}
+T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Erase or export all that is kept of a visitor.")
 
@@ -30,6 +34,7 @@ def erase(
     source: Source = None,
     linked_users: LinkedUsers = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be erased.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -39,15 +44,20 @@ def erase(
     it back, and events from before that arrive later are erased too. Events from after it are a new visitor's.
     """
     from firsthand import visitors
-    from firsthand.cli import print_json, settings_with
+    from firsthand.cli import fail, print_json, settings_with
 
     settings, who = settings_with(data), _wanted(anonymous_id, user_id, email, source, linked_users)
-    found = visitors.look(settings, who).counts()
+    held = _look(lambda: visitors.look(settings, who))
+    found = held.counts()
+    if held.nothing:
+        fail(f"nobody is known by {_said(who)}: there is nothing to erase")
     if dry_run:
         print_json(found) if as_json else _print_found(found, "would be erased")
         return
     if not as_json:
         _print_found(found, "are to be erased")
+        if not yes and sys.stdin.isatty() and sys.stdout.isatty() and not typer.confirm("\nErase this for good?"):
+            fail("nothing was erased")
     ended = visitors.erase(settings, who, tell=lambda text: None if as_json else print(f"{text} …"))
     if as_json:
         print_json({"id": ended.id, "state": ended.state, **ended.result})
@@ -74,13 +84,18 @@ def export(
     import os
 
     from firsthand import visitors
-    from firsthand.cli import print_json, settings_with
+    from firsthand.cli import fail, print_json, settings_with
 
-    found = visitors.export(settings_with(data), _wanted(anonymous_id, user_id, email, source, linked_users))
+    who = _wanted(anonymous_id, user_id, email, source, linked_users)
+    found = _look(lambda: visitors.export(settings_with(data), who))
+    if not (found["profiles"] or found["events"] or found["deliveries"]):
+        fail(f"nobody is known by {_said(who)}: there is nothing to export")
     if output is None:
         print_json(found)
         return
-    with os.fdopen(os.open(output, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(os.open(output, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+        os.fchmod(file.fileno(), 0o600)  # also a file that was there before
+        file.truncate()
         json.dump(found, file, ensure_ascii=False, indent=2)
     print(f"{output}: {len(found['events'])} events, {len(found['deliveries'])} deliveries")
 
@@ -92,6 +107,21 @@ def _wanted(
 
     try:
         return wanted(anonymous_id, user_id, email, source, linked_users)
+    except Unreachable as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _said(who: Any) -> str:
+    from firsthand.ledger.masking import mask_text
+
+    return f"{NAMED[who.kind]} {mask_text(who.value)!r}"
+
+
+def _look(look: Callable[[], T]) -> T:
+    from firsthand.visitors import Unreachable
+
+    try:
+        return look()
     except Unreachable as error:
         raise typer.BadParameter(str(error)) from None
 

@@ -9,8 +9,7 @@ still holds them.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
 
 import apsw
 import msgspec
@@ -19,15 +18,14 @@ import structlog
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.gone import Gone
 from firsthand.deliver.lane import Lane
+from firsthand.deliver.planning import in_thread, make_plan
 from firsthand.deliver.recorder import Recorder
-from firsthand.deliver.tail import UNREADABLE, Tail
-from firsthand.event import decoder
-from firsthand.eventlog.erasing import scan
+from firsthand.deliver.tail import Tail
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.identity import Hub
-from firsthand.identity.erasure import Match, Place, Plan, Wanted, find_ids, plan_of
+from firsthand.identity.erasure import Match, Plan, Wanted, plan_of
 from firsthand.ledger.base import LedgerUnavailable
-from firsthand.ledger.finding import Found, Key, find
+from firsthand.ledger.finding import Key, find_all
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import OPEN, LaneBatch
 from firsthand.ledger.scrub import end
@@ -45,31 +43,9 @@ COMMIT_SECONDS = 0.3
 """What was received by now is in the log after it. An event that takes longer is known by its time, as a late one."""
 MOST_LATE = 5_000
 """Events that came late and go in one erasure."""
-T = TypeVar("T")
 
 AGAIN = (apsw.BusyError, apsw.FullError, apsw.IOError, LedgerUnavailable, StateError)
 """What an erasure is tried again after."""
-
-
-def locate(
-    reader: SqliteLogReader, match: Match, last: int, go_on: Callable[[], bool] = lambda: True
-) -> tuple[list[Place], dict[str, list[Place]]]:
-    """Places of a visitor's events in the log, up to a position; and by source those of events that mention them."""
-    theirs: list[Place] = []
-    mentions: dict[str, list[Place]] = {}
-    for rows in scan(reader, last, match.maybe, match.needles, match.addresses):
-        for row in rows:
-            try:
-                fate = match.event(row.source, decoder.decode(row.body), row.body)
-            except UNREADABLE:
-                continue
-            if fate == "theirs":
-                theirs.append((0, row.position))
-            elif fate == "mentions":
-                mentions.setdefault(row.source, []).append((0, row.position))
-        if not go_on():
-            break
-    return theirs, mentions
 
 
 class Eraser:
@@ -158,22 +134,12 @@ class Eraser:
         return True
 
     async def _plan(self, wanted: Wanted) -> Plan:
-        """What is to go. The hub has to know all that the log has, for one event may be all that links two ids."""
+        """What is to go: all that came in before this moment."""
         reader = SqliteLogReader(self._directory)
         try:
             erased_ms = self._clock.now_ms()
             await asyncio.sleep(COMMIT_SECONDS)
-            since = {shard: reader.tail(shard) for shard in reader.shards()}
-            upto = {shard: reader.head(shard) for shard in reader.shards()}
-            for shard, last in upto.items():
-                await self._tail.observe(shard, last)
-            found = find_ids(wanted, reader.sources(), self._hub.get)
-            ids = {source: sorted(one.ids) for source, one in found.items()}
-            shared = {source: sorted(one.shared) for source, one in found.items()}
-            others = {source: sorted(one.others) for source, one in found.items()}
-            match = Match(ids, shared)
-            events, mentions = await _in_thread(lambda: locate(reader, match, upto.get(0, 0)))
-            return Plan(ids, shared, others, events, mentions, since, upto, erased_ms)
+            return await make_plan(wanted, reader, self._tail, self._hub, erased_ms)
         finally:
             reader.close()
 
@@ -182,19 +148,16 @@ class Eraser:
         match = Match(plan.ids, plan.shared)
         ledger = LedgerReader(self._directory)
 
-        def rows_now() -> list[Found]:
-            return [row for step in find(ledger, match, plan) for row in step]
-
         try:
             if self._recorder is not None:  # what is in memory and mentions them: the log may have dropped it
                 await self._recorder.caught_up()
-                rows = await _in_thread(rows_now)
+                rows = await in_thread(lambda: find_all(ledger, match, plan))
                 self._gone.mention({row.key[1:3] for row in rows if row.fate == "mentions"}, plan)
             await self._attempts_ended()
             while True:
                 if self._recorder is not None:
                     await self._recorder.caught_up()
-                rows = await _in_thread(rows_now)
+                rows = await in_thread(lambda: find_all(ledger, match, plan))
                 waiting = {row.key for row in rows if row.fate == "theirs" and row.state in OPEN}
                 if not waiting:
                     break
@@ -202,12 +165,11 @@ class Eraser:
                 await asyncio.sleep(PAUSE_SECONDS)
         finally:
             ledger.close()
-        found = sorted({row.key: row for row in rows}.values())
         attempts = 0
-        for start in range(0, len(found), SCRUB_ROWS):
-            attempts += await asyncio.to_thread(self._ledger.scrub, found[start : start + SCRUB_ROWS], match)
+        for start in range(0, len(rows), SCRUB_ROWS):
+            attempts += await asyncio.to_thread(self._ledger.scrub, rows[start : start + SCRUB_ROWS], match)
         await asyncio.to_thread(self._ledger.wipe)
-        return sum(row.fate == "theirs" for row in found), attempts
+        return sum(row.fate == "theirs" for row in rows), attempts
 
     async def _attempts_ended(self) -> None:
         """Those that are under way now."""
@@ -230,13 +192,3 @@ class Eraser:
                         end(stored.delivery)
                         ended.append(stored.delivery)
             self._ledger.commit([LaneBatch(lane=id, deliveries=ended)], self._clock.now_ms())
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """To its end, also when cancelled: its connection is closed right after."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

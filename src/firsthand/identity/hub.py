@@ -49,10 +49,10 @@ class Node:
 
 
 class Hub:
-    """One for a deliver process; owns `identity.db`."""
+    """One for a deliver process; owns `identity.db`. Anybody else brings a `store` that writes nothing."""
 
-    def __init__(self, directory: Path, names: Names) -> None:
-        self._store = ProfileStore(directory)
+    def __init__(self, directory: Path, names: Names, store: ProfileStore | None = None) -> None:
+        self._store = store or ProfileStore(directory)
         self._names = names
         self._nodes: OrderedDict[tuple[str, Ref], Node] = OrderedDict()
         self._dirty: set[tuple[str, Ref]] = set()

@@ -59,6 +59,13 @@ class ProfileReader:
         packed = self._db.execute("SELECT profile FROM profiles WHERE key = ?", (self.key(source, ref),)).get
         return None if packed is None else _decode(packed)
 
+    def positions(self) -> dict[int, Position]:
+        return dict(self._db.execute("SELECT shard, position FROM positions"))
+
+    def has_erased(self) -> bool:
+        """Whether any id was ever erased: as long as none was, no event has to be held against it."""
+        return self._db.execute("SELECT 1 FROM erasures LIMIT 1").get is not None
+
     def key(self, source: str, ref: Ref) -> int:
         """64 bits: among a million ids, two have the same one in one of 40 million files."""
         text = f"{source}\0{ref.kind}\0{ref.value}".encode("utf-8", "surrogatepass")
@@ -101,9 +108,6 @@ class ProfileStore(ProfileReader):
             )
             self._begin()
 
-    def positions(self) -> dict[int, Position]:
-        return dict(self._db.execute("SELECT shard, position FROM positions"))
-
     def write(
         self,
         profiles: Iterable[tuple[str, Ref, Profile]],
@@ -116,10 +120,6 @@ class ProfileStore(ProfileReader):
             self._db.executemany(LEARN, rows)
             self._db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?)", positions.items())
             self._db.executemany("INSERT OR IGNORE INTO late VALUES (?, ?)", late)
-
-    def has_erased(self) -> bool:
-        """Whether any id was ever erased: as long as none was, no event has to be held against it."""
-        return self._db.execute("SELECT 1 FROM erasures LIMIT 1").get is not None
 
     def note_erasure(self, at_ms: int) -> None:
         self._db.execute("INSERT OR IGNORE INTO erasures VALUES (?)", (at_ms,))
@@ -146,6 +146,34 @@ class ProfileStore(ProfileReader):
                 db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             finally:
                 db.close()
+
+
+class Unwritten(ProfileStore):
+    """For another process than deliver, which may learn from what the log has beyond the file, and write nothing."""
+
+    def __init__(self, directory: Path) -> None:
+        try:
+            db = open_reader(directory / FILE)
+        except FileNotFoundError:
+            db = apsw.Connection(":memory:")
+            db.execute(SCHEMA)
+        ProfileReader.__init__(self, db)
+        self._learned: dict[int, bytes] = {}
+
+    def get(self, source: str, ref: Ref) -> Profile | None:
+        packed = self._learned.get(self.key(source, ref))
+        return super().get(source, ref) if packed is None else _decode(packed)
+
+    def write(
+        self,
+        profiles: Iterable[tuple[str, Ref, Profile]],
+        positions: Mapping[int, Position],
+        late: Iterable[Place] = (),
+    ) -> None:
+        self._learned |= {self.key(source, ref): _encode(profile) for source, ref, profile in profiles}
+
+    def mend(self) -> None:
+        raise apsw.CorruptError(f"{FILE} is damaged; the gateway mends it when it runs")
 
 
 def _salt(path: Path) -> bytes:

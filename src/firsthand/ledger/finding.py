@@ -36,6 +36,16 @@ class Found(NamedTuple):
     source: str
 
 
+def find_all(ledger: LedgerReader, match: Match, plan: Plan) -> list[Found]:
+    """What `find` gives, each row once: one of the visitor's may be found as a mention, too."""
+    rows: dict[Key, Found] = {}
+    for step in find(ledger, match, plan):
+        for row in step:
+            if row.fate == "theirs" or row.key not in rows:
+                rows[row.key] = row
+    return sorted(rows.values())
+
+
 def find(ledger: LedgerReader, match: Match, plan: Plan) -> Iterator[list[Found]]:
     """By their places in the log; what is older than the log by the event, where a row holds one, else by the hash of
     the visitor, or on a shared browser by what was sent. And what was sent with something of theirs though the event is
