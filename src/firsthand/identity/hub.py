@@ -16,10 +16,12 @@ from firsthand.event import Event, moment
 from firsthand.eventlog.base import Position
 from firsthand.identity.closure import all_forms
 from firsthand.identity.known import Known
-from firsthand.identity.lesson import Clocks, Lesson, Names, lesson_of, refs, teach
+from firsthand.identity.lesson import Clocks, Lesson, Names, is_address, lesson_of, refs, teach
 from firsthand.identity.mending import DAMAGED
+from firsthand.identity.mentions import named_in_page
 from firsthand.identity.profile import TOUCH_MS, Profile, Ref
 from firsthand.identity.store import Place, ProfileStore
+from firsthand.vendors.hashing import normalise
 
 log = structlog.get_logger()
 
@@ -45,7 +47,7 @@ class Node:
         self.taught_ms = 0
         self.seen_ms = 0
         self.clocks: Clocks | None = None
-        self.barrier_ms = profile.erased_ms
+        self.barrier_ms = profile.barrier_ms
 
 
 class Hub:
@@ -129,18 +131,21 @@ class Hub:
             and node.barrier_ms < at_ms
             and node.seen_ms <= at_ms < node.taught_ms + TOUCH_MS
             and node.clocks is not None
+            and not (self._has_erased and named_in_page(event))
             and node.clocks.set(at_ms)
         ):
             node.seen_ms = at_ms
             return
-        self._take(source, first, node, lesson, at_ms, place)
-
-    def _take(self, source: str, first: Ref, node: Node, lesson: Lesson, at_ms: int, place: Place) -> None:
-        named = {first: node} | {ref: self._node(source, ref) for ref in refs(lesson) if ref != first}
-        barrier = max(one.profile.erased_ms for one in named.values())
-        if at_ms <= barrier:
+        if self._has_erased and self._is_late(source, event, lesson, at_ms):
             self._late.append(place)
-            return
+        else:
+            self._take(source, first, node, lesson, at_ms)
+
+    def _take(self, source: str, first: Ref, node: Node, lesson: Lesson, at_ms: int) -> None:
+        named = {first: node} | {ref: self._node(source, ref) for ref in refs(lesson) if ref != first}
+        if any(at_ms <= one.profile.erased_ms for one in named.values()):
+            return  # it is somebody else's, and links them to an address that is not to be known any more
+        barrier = max(one.profile.barrier_ms for one in named.values())
         profiles = {ref: one.profile for ref, one in named.items()}
         changed, clocks = teach(lesson, at_ms, self._names, profiles)
         for ref in changed:
@@ -174,9 +179,25 @@ class Hub:
         """Whether an event is from before its visitor was erased."""
         if not self._has_erased:
             return False
-        lesson = lesson_of(event)
-        barrier = max((self._node(source, ref).profile.erased_ms for ref in refs(lesson)), default=0)
-        return barrier > 0 and moment(event, received_ms) <= barrier
+        return self._is_late(source, event, lesson_of(event), moment(event, received_ms))
+
+    def _is_late(self, source: str, event: Event, lesson: Lesson, at_ms: int) -> bool:
+        """By the rules of an erasure (`Match.event`): an id tells; an address, or what is shared, where the event names
+        nobody else."""
+        told = others = False
+        for ref in refs(lesson):
+            profile = self._node(source, ref).profile
+            if at_ms <= profile.erased_ms and ref.kind != "e":
+                return True
+            if at_ms <= profile.barrier_ms:
+                told = True
+            elif ref.kind != "a" and not self._address_erased(source, ref.value, at_ms):
+                others = True
+        in_page = () if others or told else named_in_page(event)
+        return not others and (told or any(self._address_erased(source, address, at_ms) for address in in_page))
+
+    def _address_erased(self, source: str, text: str, at_ms: int) -> bool:
+        return is_address(text) and at_ms <= self._node(source, Ref("e", normalise(text))).profile.erased_ms
 
     def _profile(self, source: str, ref: Ref) -> Profile | None:
         profile = self._node(source, ref).profile
@@ -203,14 +224,15 @@ class Hub:
                 for key in list(node.profile.links):
                     if (other := Ref.of(key)) not in names:
                         self._unlink(source, other, ref)
-                node.profile = Profile(erased_ms=max(at_ms, node.profile.erased_ms))
-                node.lesson, node.barrier_ms = None, node.profile.erased_ms
+                node.profile = Profile(erased_ms=max(at_ms, node.profile.erased_ms), shared_ms=node.profile.shared_ms)
+                node.lesson, node.barrier_ms = None, node.profile.barrier_ms
                 self._dirty.add((source, ref))
         for source, others in shared.items():
             for ref in others:
                 node = self._node(source, ref)
                 node.profile.answers = [one for one in node.profile.answers if one.user]
                 node.profile.ids, node.lesson = {}, None
+                node.profile.shared_ms = node.barrier_ms = max(at_ms, node.profile.shared_ms)
                 node.profile.emails.pop("", None)
                 self._dirty.add((source, ref))
         self._write()

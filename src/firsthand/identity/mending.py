@@ -69,7 +69,7 @@ def _remove(path: Path) -> None:
 def _copy(old: apsw.Connection, new: apsw.Connection, tombstones: bool) -> int:
     kept = 0
     for rows in _rows(old):
-        good = [row[1:] for row in rows if (profile := _profile(*row)) and (profile.erased_ms > 0) is tombstones]
+        good = [row[1:] for row in rows if (profile := _profile(*row)) and (profile.barrier_ms > 0) is tombstones]
         new.executemany("INSERT OR IGNORE INTO profiles (key, profile) VALUES (?, ?)", good)
         kept += len(good)
     return kept

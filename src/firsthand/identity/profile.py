@@ -149,7 +149,8 @@ class Answer(msgspec.Struct, array_like=True):
 
 
 class Profile(msgspec.Struct, omit_defaults=True):
-    """One id. `erased_ms` is left of it after an erasure: whatever is older is not taken up again."""
+    """One id. `erased_ms` is left of it after an erasure: whatever is older is not taken up again; nor is, from before
+    `shared_ms`, what names it and nobody else: somebody who shared it with others was erased."""
 
     source: str = ""
     ref: Ref | None = None
@@ -161,6 +162,12 @@ class Profile(msgspec.Struct, omit_defaults=True):
     emails: dict[str, tuple[int, str]] = {}
     """By the user id it came with (or none): time and address."""
     erased_ms: int = 0
+    shared_ms: int = 0
+
+    @property
+    def barrier_ms(self) -> int:
+        """Of what is older not all is taken up."""
+        return max(self.erased_ms, self.shared_ms)
 
     def link(self, key: str, at_ms: int) -> bool:
         """With the id of a key. Whether that is news."""
