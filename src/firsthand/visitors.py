@@ -15,7 +15,7 @@ from firsthand.event import decoder, format_time
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.identity import Hub
 from firsthand.identity.erasure import Match, Plan, Wanted
-from firsthand.identity.lesson import names_of
+from firsthand.identity.lesson import Names
 from firsthand.identity.profile import Kind, Profile, Ref
 from firsthand.identity.store import Unwritten
 from firsthand.ledger.finding import Found, Key, find_all
@@ -24,7 +24,6 @@ from firsthand.ledger.records import OPEN, Exchange
 from firsthand.settings import Settings
 from firsthand.state import State
 from firsthand.state.erasures import Erasure
-from firsthand.vendors import registry
 
 WAIT_SECONDS = 0.2
 Tell = Callable[[str], None]
@@ -128,7 +127,13 @@ def _looking(settings: Settings) -> Iterator[tuple[SqliteLogReader, LedgerReader
             open_ones.callback(ledger.close)
         store = Unwritten(settings.data)
         open_ones.callback(store.close)
-        yield log, ledger, Hub(settings.data, names_of(registry().values()), store)
+        yield log, ledger, Hub(settings.data, _names(State.open(settings.data)), store)
+
+
+def _names(state: State) -> Names:
+    from firsthand.deliver.process import names_by
+
+    return names_by(state.integrations(), state.sources())
 
 
 def _look(log: SqliteLogReader, ledger: LedgerReader | None, hub: Hub, who: Wanted) -> Holdings:
@@ -262,7 +267,7 @@ async def _deliver(settings: Settings, state: State) -> None:
     from firsthand.ledger.sqlite import SqliteLedger
 
     log = SqliteLogReader(settings.data)
-    hub, ledger = Hub(settings.data, names_of(registry().values())), SqliteLedger(settings.data)
+    hub, ledger = Hub(settings.data, _names(state)), SqliteLedger(settings.data)
     try:
         await Eraser(settings, state, hub, Tail(log, hub), ledger, Clock(), Gone()).work()
     finally:

@@ -217,7 +217,7 @@ def test_export_shows_all_that_erase_would_take(tmp_path: Path, vendor: Emulator
         assert sorted(row["event"]["messageId"] for row in found["events"]) == ["a-1", "a-2", "a-3", "a-4", "a-5"]
         assert {row["id"] for row in found["profiles"]} == {*MINE, EMAIL}
         ids = [v for row in found["profiles"] for v in row["vendor_ids"]]
-        assert [(v["name"], v["value"], v["expires_at"]) for v in ids] == [("criteo_gum_id", "gum-of-ann", None)]
+        assert [(v["name"], v["value"], v["expires_at"]) for v in ids] == [("criteo_gum_id@123", "gum-of-ann", None)]
         bodies = [a["body"] for row in found["deliveries"] for a in row["attempts"]]
         assert any(MINE[1] in (body or "") for body in bodies)
         assert "anon-of-bob" not in file.read_text()

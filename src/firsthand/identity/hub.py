@@ -147,7 +147,7 @@ class Hub:
             return  # it is somebody else's, and links them to an address that is not to be known any more
         barrier = max(one.profile.barrier_ms for one in named.values())
         profiles = {ref: one.profile for ref, one in named.items()}
-        changed, clocks = teach(lesson, at_ms, self._names, profiles)
+        changed, clocks = teach(source, lesson, at_ms, self._names, profiles)
         for ref in changed:
             profile = profiles[ref]
             profile.source, profile.ref = source, ref
