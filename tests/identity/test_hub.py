@@ -249,6 +249,32 @@ def test_an_opt_out_holds_for_what_a_back_end_sends_of_the_user(shop: Shop) -> N
     assert shop.known(None, "u").opt_out_ms([GUM]) is None
 
 
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_refusal_is_not_forgotten_over_many_answers_to_something_else(shop: Shop, order: int) -> None:
+    given = [event(1, anonymous_id="a", ids={GUM: "gum-1"}, consent=NO)]
+    given += [event(n, anonymous_id="a", consent={"usPrivacy": "1YN-", "gppSid": [n]}) for n in range(2, 40)]
+    shop.see(*given[::order])
+    assert shop.gum("a") is None
+    answers = shop.known("a")._browser[0].answers
+    assert [one.consent for one in answers][:2] == [NO, given[-16].context["consent"]]
+    assert len(answers) == 17
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_id_with_many_values_is_the_same_in_any_order(shop: Shop, order: int) -> None:
+    seen = [event(0, anonymous_id="a", ids={GUM: "gum"}), sync(4_500, "OptOut", anonymous_id="a")]
+    seen += [event(n * 1_000, anonymous_id="a", ids={GUM: f"gum-{n}"}) for n in range(1, 9)]
+    seen += [event(20_000, anonymous_id="a", ids={GUM: "gum"})]
+    shop.see(*seen[::order])
+    assert shop.gum("a", at=30_000) == "gum-8", "that of the beginning was opted out of"
+
+
+def test_what_is_asked_while_nothing_is_learned_is_not_kept_for_ever(shop: Shop) -> None:
+    for number in range(module.MOST_ASKED + 100):
+        shop.known(f"a-{number}")
+    assert len(shop.hub._answers) <= module.MOST_ASKED
+
+
 def test_an_event_without_an_answer_changes_none(shop: Shop) -> None:
     shop.see(event(1, anonymous_id="a", consent=YES), event(2, anonymous_id="a", consent={"gpc": False}))
     assert shop.answer("a") == (YES, NOW_MS + 1 * SECOND)

@@ -30,6 +30,8 @@ CACHED = 30_000
 POSITION_EVERY = 10_000
 """Positions that may pass before they are noted though nothing was learned: so many are observed again at most."""
 MOST_DIRTY = 50_000
+MOST_ASKED = 4_096
+"""Visitors whose answers are kept until the hub learns again. While a backlog drains, that may be long."""
 
 
 Entry = tuple[Position, str, int, Event | None]
@@ -58,6 +60,8 @@ class Hub:
         self._names = names
         self._nodes: OrderedDict[tuple[str, Ref], Node] = OrderedDict()
         self._dirty: set[tuple[str, Ref]] = set()
+        self._taught: set[tuple[str, Ref]] = set()
+        """Of those in memory, who may have been seen again since they were written."""
         self._late: list[Place] = []
         self._noted = self._store.positions()
         self._positions = dict(self._noted)
@@ -68,7 +72,9 @@ class Hub:
         self._answers: dict[tuple[str, str | None, str | None], Known] = {}
 
     def close(self) -> None:
+        """What was only seen again is written now, too: of two answers the newer one may be the one repeated."""
         try:
+            self._dirty |= {key for key in self._taught if self._nodes[key].profile.ref is not None}
             if self._positions != self._noted or self._dirty:
                 self._write()
         except apsw.Error as error:
@@ -147,6 +153,7 @@ class Hub:
             return  # it is somebody else's, and links them to an address that is not to be known any more
         barrier = max(one.profile.barrier_ms for one in named.values())
         profiles = {ref: one.profile for ref, one in named.items()}
+        self._taught.update((source, ref) for ref in named)
         changed, clocks = teach(source, lesson, at_ms, self._names, profiles)
         for ref in changed:
             profile = profiles[ref]
@@ -172,6 +179,8 @@ class Hub:
         asked = (source, anonymous_id, user_id)
         known = self._answers.get(asked)
         if known is None:
+            if len(self._answers) >= MOST_ASKED:
+                self._answers.clear()
             known = self._answers[asked] = Known(lambda ref: self._profile(source, ref), anonymous_id, user_id)
         return known
 
@@ -265,6 +274,7 @@ class Hub:
                 self._nodes.move_to_end(oldest)
                 if oldest not in self._dirty:
                     del self._nodes[oldest]
+                    self._taught.discard(oldest)
             node = self._nodes[key] = Node(self._read(source, ref) or Profile())
         else:
             self._nodes.move_to_end(key)

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from firsthand.identity.answers import kept
 from firsthand.vendors.hashing import normalise
 
 Kind = Literal["a", "u", "e"]
@@ -22,8 +23,8 @@ TOUCH_MS = 600_000
 """How much later something must be seen again for that to be news worth writing."""
 SYNCED_MS = 3 * 86_400_000
 """How long an id holds that a sync brought."""
-MOST_VALUES = 8
-"""Of one vendor id, and of a visitor's answers: older ones are forgotten."""
+MOST_VALUES = 32
+"""Of one vendor id, and of the addresses seen in a browser: older ones are forgotten."""
 MOST_LINKS = 1_000
 MOST_NAMES = 64
 
@@ -214,7 +215,7 @@ class Profile(msgspec.Struct, omit_defaults=True):
                 return news
         self.answers.append(Answer(consent, at_ms, at_ms, user))
         self.answers.sort(key=Answer.rank)
-        del self.answers[:-MOST_VALUES]
+        self.answers = kept(self.answers)
         return True
 
     def email(self, address: str, at_ms: int, user_id: str) -> bool:
