@@ -4,21 +4,23 @@ The gateway's processes carry an erasure out. The part of one that does not run 
 """
 
 import asyncio
+import contextlib
 import time
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import msgspec
 
 from firsthand.event import decoder, format_time
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
-from firsthand.identity.erasure import Match, Plan, Wanted, find_ids
-from firsthand.identity.profile import Profile, Ref
-from firsthand.identity.store import ProfileReader
+from firsthand.identity import Hub
+from firsthand.identity.erasure import Match, Plan, Wanted
+from firsthand.identity.lesson import Names
+from firsthand.identity.profile import Kind, Profile, Ref
+from firsthand.identity.store import Unwritten
+from firsthand.ledger.finding import Found, Key, find_all
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import OPEN, Exchange
-from firsthand.ledger.scrub import Key, find
 from firsthand.settings import Settings
 from firsthand.state import State
 from firsthand.state.erasures import Erasure
@@ -35,7 +37,14 @@ class Holdings(msgspec.Struct):
     """All that is kept of a visitor: which ids, and where the rest stands."""
 
     plan: Plan
-    rows: list[tuple[Key, str]]
+    rows: list[Found]
+    sources: set[str]
+    """Where the hub knows any of the ids."""
+
+    @property
+    def nothing(self) -> bool:
+        plan = self.plan
+        return not (self.sources or plan.events or plan.mentions or self.rows)
 
     def counts(self) -> dict[str, Any]:
         plan = self.plan
@@ -43,90 +52,101 @@ class Holdings(msgspec.Struct):
             "ids": {
                 source: {name: [ref.value for ref in refs if ref.kind == kind] for kind, name in KINDS.items()}
                 for source, refs in plan.ids.items()
+                if source in self.sources
             },
-            "shared_browsers": {s: [ref.value for ref in refs] for s, refs in plan.shared.items() if refs},
+            "shared_browsers": _values(plan.shared, "a"),
+            "shared_emails": _values(plan.shared, "e"),
+            "linked_users": _values(plan.others, "u"),
             "events": len(plan.events),
+            "mentions": sum(map(len, plan.mentions.values())),
             "deliveries": len(self.rows),
-            "open_deliveries": sum(state in OPEN for _, state in self.rows),
+            "open_deliveries": sum(row.state in OPEN for row in self.rows),
         }
+
+
+def _values(refs: dict[str, list[Ref]], kind: Kind) -> dict[str, list[str]]:
+    """By source, what there is of a kind."""
+    found = {source: [ref.value for ref in some if ref.kind == kind] for source, some in refs.items()}
+    return {source: values for source, values in found.items() if values}
 
 
 KINDS = {"a": "anonymous_ids", "u": "user_ids", "e": "emails"}
 
 
-def wanted(anonymous_id: str | None, user_id: str | None, email: str | None, source: str | None) -> Wanted:
+def wanted(
+    anonymous_id: str | None,
+    user_id: str | None,
+    email: str | None,
+    source: str | None = None,
+    linked_users: bool = False,
+) -> Wanted:
     """The visitor who is meant by what a person wrote. Raises Unreachable."""
     given = {"a": anonymous_id, "u": user_id, "e": email}
-    named = [(kind, value.strip()) for kind, value in given.items() if value and value.strip()]
+    named = [(kind, value) for kind, value in given.items() if value and value.strip()]  # an id may have outer blanks
     if len(named) != 1:
         raise Unreachable("name the visitor by one of --anonymous-id, --user-id and --email")
     kind, value = named[0]
     if kind == "e" and "@" not in value.strip("@"):
         raise Unreachable("--email takes an address such as ann@example.com")
-    return Wanted(kind, value, source)  # type: ignore[arg-type]
+    return Wanted(kind, value, source, linked_users)  # type: ignore[arg-type]
 
 
 def look(settings: Settings, who: Wanted) -> Holdings:
-    """What is kept of a visitor by now. Changes nothing."""
-    from firsthand.deliver.erasing import locate
-
-    directory = settings.data
-    log, ledger = SqliteLogReader(directory), _ledger(directory)
-    try:
-        get = _profiles(directory)
-        found = find_ids(who, log.sources(), get)
-        known = {
-            source: one
-            for source, one in found.items()
-            if who.source is not None or len(one.ids) > 1 or get(source, who.ref) is not None or who.kind != "e"
-        }
-        ids = {source: sorted(one.ids) for source, one in known.items()}
-        shared = {source: sorted(one.shared) for source, one in known.items()}
-        match, upto = Match(ids, shared), {shard: log.head(shard) for shard in log.shards()}
-        plan = Plan(ids, shared, locate(log, match, upto.get(0, 0)), upto)
-        rows = {key: state for step in find(ledger, match, plan) for key, state in step} if ledger else {}
-        return Holdings(plan, sorted(rows.items()))
-    finally:
-        log.close()
-        if ledger is not None:
-            ledger.close()
+    """What is kept of a visitor by now: what an erasure would take. Changes nothing. Raises Unreachable."""
+    with _looking(settings) as (log, ledger, hub):
+        return _look(log, ledger, hub, who)
 
 
 def export(settings: Settings, who: Wanted) -> dict[str, Any]:
-    """All that is kept of a visitor, unmasked, as they may ask for it."""
-    held = look(settings, who)
-    log, ledger = SqliteLogReader(settings.data), _ledger(settings.data)
-    try:
-        get = _profiles(settings.data)
-        profiles = [(s, p) for s, refs in held.plan.ids.items() for ref in refs if (p := get(s, ref)) is not None]
+    """All that is kept of a visitor, unmasked, as they may ask for it. Raises Unreachable."""
+    with _looking(settings) as (log, ledger, hub):
+        held = _look(log, ledger, hub, who)
+        profiles = [(s, p) for s, refs in held.plan.ids.items() for ref in refs if (p := hub.get(s, ref)) is not None]
+        events = [
+            {"source": row.source, "position": row.position, "event": msgspec.json.decode(row.body)}
+            for place in held.plan.events
+            if (row := log.get(*place)) is not None
+        ]
+        messages = {event["position"]: event["event"].get("messageId") for event in events}
         return {
             **held.counts(),
-            "profiles": [_shown(source, profile) for source, profile in profiles if profile.ref is not None],
-            "events": [
-                {"source": row.source, "event": msgspec.json.decode(row.body)}
-                for place in held.plan.events
-                if (row := log.get(*place)) is not None
-            ],
-            "deliveries": _deliveries(ledger, held) if ledger is not None else [],
+            "profiles": [_shown(source, profile) for source, profile in profiles],
+            "events": events,
+            "deliveries": _deliveries(ledger, held, messages) if ledger is not None else [],
         }
-    finally:
-        log.close()
-        if ledger is not None:
-            ledger.close()
 
 
-def _profiles(directory: Path) -> Callable[[str, Ref], Profile | None]:
-    try:
-        return ProfileReader.open(directory).get
-    except FileNotFoundError:
-        return lambda source, ref: None
+@contextlib.contextmanager
+def _looking(settings: Settings) -> Iterator[tuple[SqliteLogReader, LedgerReader | None, Hub]]:
+    with contextlib.ExitStack() as open_ones:
+        log = SqliteLogReader(settings.data)
+        open_ones.callback(log.close)
+        ledger = None
+        with contextlib.suppress(FileNotFoundError):
+            ledger = LedgerReader(settings.data)
+            open_ones.callback(ledger.close)
+        store = Unwritten(settings.data)
+        open_ones.callback(store.close)
+        yield log, ledger, Hub(settings.data, _names(State.open(settings.data)), store)
 
 
-def _ledger(directory: Path) -> LedgerReader | None:
-    try:
-        return LedgerReader(directory)
-    except FileNotFoundError:
-        return None
+def _names(state: State) -> Names:
+    from firsthand.deliver.process import names_by
+
+    return names_by(state.integrations(), state.sources())
+
+
+def _look(log: SqliteLogReader, ledger: LedgerReader | None, hub: Hub, who: Wanted) -> Holdings:
+    from firsthand.deliver.planning import make_plan
+    from firsthand.deliver.tail import Tail
+
+    if who.source is not None and who.source not in log.sources():
+        known = ", ".join(log.sources()) or "none yet"
+        raise Unreachable(f"no source {who.source} has sent anything; known are: {known}")
+    plan = asyncio.run(make_plan(who, log, Tail(log, hub), hub, erased_ms=0))
+    rows = find_all(ledger, Match(plan.ids, plan.shared), plan) if ledger is not None else []
+    sources = {source for source, refs in plan.ids.items() if any(hub.get(source, ref) for ref in refs)}
+    return Holdings(plan, [row for row in rows if row.fate == "theirs"], sources)
 
 
 def _shown(source: str, profile: Profile) -> dict[str, Any]:
@@ -154,16 +174,22 @@ def _shown(source: str, profile: Profile) -> dict[str, Any]:
         ],
         "opted_out": {name: format_time(v.opted_out_ms) for name, v in profile.ids.items() if v.opted_out_ms},
         "answers_on_consent": [
-            {"consent": a.consent, "first_at": format_time(a.first_ms), "last_at": format_time(a.last_ms)}
+            {
+                "consent": a.consent,
+                "first_at": format_time(a.first_ms),
+                "last_at": format_time(a.last_ms),
+                "user_id": a.user or None,
+            }
             for a in profile.answers
         ],
         "emails": [{"email": email, "at": format_time(at_ms)} for at_ms, email in profile.emails.values()],
     }
 
 
-def _deliveries(ledger: LedgerReader, held: Holdings) -> list[dict[str, Any]]:
+def _deliveries(ledger: LedgerReader, held: Holdings, messages: Mapping[int, str]) -> list[dict[str, Any]]:
+    """`messages` are the message ids of events that the log still has, by position."""
     names = {lane.id: lane.integration for lane in ledger.lanes()}
-    keys, shown = {key for key, _ in held.rows}, []
+    keys, shown = {row.key for row in held.rows}, []
     for shard, position in sorted({(key.shard, key.position) for key in keys}):
         for stored in ledger.deliveries(shard, position):
             d = stored.delivery
@@ -173,6 +199,8 @@ def _deliveries(ledger: LedgerReader, held: Holdings) -> list[dict[str, Any]]:
                 {
                     "integration": names[stored.lane],
                     "source": d.source,
+                    "message_id": messages.get(position) or d.message_id,
+                    "position": position,
                     "received_at": format_time(d.received_ms),
                     "state": d.state,
                     "event": msgspec.to_builtins(decoder.decode(d.event)) if d.event else None,
@@ -234,16 +262,14 @@ async def _do_what_nobody_does(settings: Settings, state: State) -> None:
 async def _deliver(settings: Settings, state: State) -> None:
     from firsthand.deliver.clock import Clock
     from firsthand.deliver.erasing import Eraser
+    from firsthand.deliver.gone import Gone
     from firsthand.deliver.tail import Tail
-    from firsthand.identity import Hub
-    from firsthand.identity.lesson import names_of
     from firsthand.ledger.sqlite import SqliteLedger
-    from firsthand.vendors import registry
 
     log = SqliteLogReader(settings.data)
-    hub, ledger = Hub(settings.data, names_of(registry().values())), SqliteLedger(settings.data)
+    hub, ledger = Hub(settings.data, _names(state)), SqliteLedger(settings.data)
     try:
-        await Eraser(settings, state, hub, Tail(log, hub), ledger, Clock()).work()
+        await Eraser(settings, state, hub, Tail(log, hub), ledger, Clock(), Gone()).work()
     finally:
         hub.close()
         ledger.close()

@@ -23,6 +23,7 @@ from tests.deliver.toys import VENDORS, ToySettings, ok
 
 from firsthand.config import Consent, Delivery, EventMapping, Integration, Source
 from firsthand.deliver import process, recorder, replay
+from firsthand.deliver.gone import Gone
 from firsthand.deliver.lane import WINDOW, Lane
 from firsthand.deliver.poison import Care, Suspect
 from firsthand.deliver.process import make_lane
@@ -146,6 +147,7 @@ class World:
         self.sources = [Source(key=key, write_key=f"key-of-{key}") for key in sources]
         self.lanes: dict[str, Lane] = {}
         self.wires: dict[str, Wire] = {}
+        self.gone = Gone()
         self._added: dict[str, int] = {}
         self._patch = pytest.MonkeyPatch()
 
@@ -208,6 +210,7 @@ class World:
                 poison=poison,
                 care=Care(self.ledger) if careful else None,
                 hub=self.hub,
+                gone=self.gone,
             )
             for live in lives
         }

@@ -13,6 +13,8 @@ from urllib.parse import quote
 import pytest
 from tests.gateway import Emulator, Gateway, Json, config, criteo, order, page, until
 
+from firsthand.state import State
+
 EMAIL = "ann.the.visitor@example.com"
 MINE = ("anon-of-ann-1", "anon-of-ann-2", "user-of-ann")
 CRITEO = {"criteo_gum_id": "gum-of-ann"}
@@ -46,8 +48,12 @@ def story() -> list[Json]:
 
 def traces(folder: Path) -> dict[str, list[str]]:
     """In which files what is left of Ann."""
-    words = [EMAIL, quote(EMAIL, safe=""), *MINE, "gum-of-ann"]
-    pattern = re.compile("|".join(map(re.escape, words)).encode(), re.I)
+    return traces_of(folder, *map(re.escape, (EMAIL, quote(EMAIL, safe=""), *MINE, "gum-of-ann")))
+
+
+def traces_of(folder: Path, *patterns: str) -> dict[str, list[str]]:
+    """In which files any of these is left."""
+    pattern = re.compile("|".join(patterns).encode(), re.I)
     found = {path.name: sorted({m.decode() for m in pattern.findall(path.read_bytes())}) for path in folder.iterdir()}
     return {name: words for name, words in found.items() if words}
 
@@ -190,8 +196,13 @@ def test_a_shared_browser(tmp_path: Path, vendor: Emulator) -> None:
         found = gateway.command("visitor", "erase", "--email", EMAIL, "--dry-run")
         assert found["shared_browsers"] == {"web-shop": ["family"]}
         erase(gateway)
-        left = [id for id in "1234" if "erased" not in gateway.event(id)["context"]]
-        assert left == ["2", "4"]
+        late = {"timestamp": "2026-01-01T12:00:00Z"}
+        gateway.send(order("5", anonymousId="family", **late), order("6", anonymousId="family", userId="bob", **late))
+        gateway.settle()
+        until("the late one is gone from the log", lambda: "erased" in gateway.event("5")["context"])
+        left = [id for id in "123456" if "erased" not in gateway.event(id)["context"]]
+        assert left == ["2", "4", "6"]
+        assert vendor.received_of("5") == []
 
 
 def test_export_shows_all_that_erase_would_take(tmp_path: Path, vendor: Emulator) -> None:
@@ -206,17 +217,45 @@ def test_export_shows_all_that_erase_would_take(tmp_path: Path, vendor: Emulator
         assert sorted(row["event"]["messageId"] for row in found["events"]) == ["a-1", "a-2", "a-3", "a-4", "a-5"]
         assert {row["id"] for row in found["profiles"]} == {*MINE, EMAIL}
         ids = [v for row in found["profiles"] for v in row["vendor_ids"]]
-        assert [(v["name"], v["value"], v["expires_at"]) for v in ids] == [("criteo_gum_id", "gum-of-ann", None)]
+        assert [(v["name"], v["value"], v["expires_at"]) for v in ids] == [("criteo_gum_id@123", "gum-of-ann", None)]
         bodies = [a["body"] for row in found["deliveries"] for a in row["attempts"]]
         assert any(MINE[1] in (body or "") for body in bodies)
         assert "anon-of-bob" not in file.read_text()
+        places = {row["position"]: row["event"]["messageId"] for row in found["events"]}
+        assert {row["position"]: row["message_id"] for row in found["deliveries"]} == places
 
 
 def test_who_is_not_there(tmp_path: Path, vendor: Emulator) -> None:
     with Gateway(tmp_path, config(criteo()), vendor) as gateway:
         gateway.send(page("1"))
         gateway.settle()
-        done = erase(gateway, "--email", "nobody@example.com")
-        assert (done["state"], done["events"], done["deliveries"]) == ("done", 0, 0)
+        erase(gateway, "--email", "nobody@example.com", fails=1)
         erase(gateway, "--email", "nobody", fails=2)
         erase(gateway, "--email", EMAIL, "--user-id", "x", fails=2)
+
+
+def test_a_visitor_with_more_ids_than_a_query_takes(tmp_path: Path, vendor: Emulator) -> None:
+    with Gateway(tmp_path, config(criteo()), vendor) as gateway:
+        for start in range(0, 1_000, 200):
+            browsers = range(start, start + 200)
+            gateway.send(*(page(f"p-{n}", anonymousId=f"browser-{n}", userId=MINE[2]) for n in browsers))
+        gateway.settle()
+        deliver = gateway.pid("deliver")
+        assert gateway.command("visitor", "erase", "--user-id", MINE[2], "--dry-run")["events"] == 1_000
+        done = erase(gateway, "--user-id", MINE[2])
+        assert (done["state"], done["events"], done["deliveries"]) == ("done", 1_000, 1_000)
+        assert traces_of(gateway.data, "browser-", MINE[2]) == {}
+        assert gateway.pid("deliver") == deliver
+
+
+def test_a_fault_of_ours_ends_the_erasure_and_not_the_process(tmp_path: Path, vendor: Emulator) -> None:
+    with Gateway(tmp_path, config(criteo()), vendor) as gateway:
+        gateway.send(*story())
+        gateway.settle()
+        state, deliver = State.open(gateway.data), gateway.pid("deliver")
+        asked = [state.erasures.ask(who) for who in ({"kind": "?"}, {"kind": "e", "value": EMAIL})]
+        until("both are over", lambda: all(state.erasures.get(id).state in ("done", "failed") for id in asked))
+        failed, done = map(state.erasures.get, asked)
+        assert (failed.state, done.state) == ("failed", "done")
+        assert failed.result["error"].startswith("ValidationError: ")
+        assert gateway.pid("deliver") == deliver

@@ -49,3 +49,18 @@ def test_the_back_ends_order_gets_the_browsers_id(tmp_path: Path, vendor: Emulat
         gateway.send(order("o-1", anonymousId=None, userId="u"))
         gateway.settle()
         assert vendor.received_of("o-1")[0].body["id"]["mapped_user_id"] == "gum-1"
+
+
+def test_an_id_does_not_follow_the_integration_to_another_caller(tmp_path: Path, vendor: Emulator) -> None:
+    """It was the source's only caller's when it came, and was not said to be anybody's."""
+    with Gateway(tmp_path, config(criteo()), vendor) as gateway:
+        gateway.send({"type": "identify", "messageId": "i-1", "anonymousId": "a", "traits": {"criteo_gum_id": "gum-1"}})
+        gateway.send(order("o-1", anonymousId="a"))
+        gateway.settle()
+        gateway.stop()
+        gateway.configure(config(criteo(settings={"partner_id": "12345", "mapping_key": "456"})))
+        gateway.start()
+        gateway.send(order("o-2", anonymousId="a"))
+        gateway.settle()
+        assert vendor.received_of("o-1")[0].body["id"]["mapped_user_id"] == "gum-1"
+        assert "mapped_user_id" not in vendor.received_of("o-2")[0].body["id"]

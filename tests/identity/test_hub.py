@@ -8,6 +8,8 @@ import pytest
 from tests.identity.shop import DAY, GUM, NOW_MS, SECOND, Shop, event, sync
 
 from firsthand.identity import hub as module
+from firsthand.identity.closure import closure
+from firsthand.identity.profile import Ref
 from firsthand.vendors.base import Identity
 
 YES: dict[str, Any] = {"categories": {"marketing": True}}
@@ -130,9 +132,61 @@ def test_users_of_one_browser_are_not_mixed_up(shop: Shop) -> None:
     assert shop.known("family").email is None
 
 
+def test_a_guests_address_on_the_users_browser_is_not_the_users(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="pc", user_id="ann", email="ann@example.com"))
+    shop.see(event(2, anonymous_id="pc", email="guest@example.com"), event(3, anonymous_id="phone", user_id="ann"))
+    assert shop.known("phone", "ann").email == "ann@example.com"
+    assert shop.known(None, "ann").email == "ann@example.com"
+
+
+def test_an_address_without_a_name_on_a_shared_browser_is_nobodys(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="pc", user_id="ann"), event(2, anonymous_id="pc", user_id="bob"))
+    shop.see(event(3, anonymous_id="pc", email="guest@example.com"))
+    assert shop.known("pc", "ann").email is None
+    assert shop.known(None, "bob").email is None
+
+
+def test_what_another_user_of_a_browser_answered_is_not_the_users(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="phone", user_id="ann", consent=NO), event(2, anonymous_id="pc", user_id="ann"))
+    shop.see(event(3, anonymous_id="pc", user_id="bob", consent=YES))
+    assert shop.answer(None, "ann") == (NO, NOW_MS + SECOND)
+    assert shop.answer(None, "bob") == (YES, NOW_MS + 3 * SECOND)
+    assert shop.answer("pc") == (YES, NOW_MS + 3 * SECOND), "an event that names nobody is the browser's"
+    assert shop.answer("pc", "ann") == (NO, NOW_MS + SECOND)
+
+
+def test_what_a_user_answered_on_a_shared_browser_is_the_users(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="pc", user_id="ann", consent=NO), event(2, anonymous_id="pc", user_id="bob"))
+    shop.crash()
+    assert shop.answer(None, "ann") == (NO, NOW_MS + SECOND)
+    assert shop.answer(None, "bob") is None
+
+
+def test_a_shared_browser_lends_its_vendor_ids_to_no_other_browser(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="pc", user_id="ann"), event(2, anonymous_id="pc", user_id="bob", ids={GUM: "gum-b"}))
+    assert shop.gum("phone", "ann") is None
+    assert shop.gum(None, "ann") is None
+    assert shop.gum("pc", "ann") == "gum-b", "it is the browser's"
+
+
 def test_an_address_given_before_the_user_signed_in_is_the_users(shop: Shop) -> None:
     shop.see(event(1, anonymous_id="a", email="Ann@Example.com "), event(2, anonymous_id="a", user_id="u"))
     assert shop.known(None, "u").email == "Ann@Example.com"
+
+
+def test_of_a_thousand_browsers_the_oldest_and_the_user_forget_each_other(shop: Shop) -> None:
+    shop.see(*(event(n, anonymous_id=f"b-{n}", user_id="u", email="u@example.com") for n in range(1_100)))
+    assert (shop.known("b-99").user_id, shop.known("b-99").email) == (None, None)
+    assert shop.known("b-101").user_id == "u"
+    shop.see(event(2_000, anonymous_id="b-99", user_id="u"))
+    assert shop.known("b-99").user_id == "u"
+    found = closure(lambda ref: shop.hub.get("shop", ref), Ref("u", "u"))
+    shop.hub.erase({"shop": found.ids}, {}, NOW_MS + DAY)
+    shop.hub.close()
+    left = b"".join(path.read_bytes() for path in shop.folder.iterdir())
+    assert b"u@example.com" not in left
+    assert b"u:u" not in left
+    shop.open()
 
 
 def test_sources_keep_sites_apart(shop: Shop) -> None:
@@ -184,6 +238,41 @@ def test_an_id_opted_out_of_is_no_new_one_without_its_caller(shop: Shop) -> None
     assert shop.known("a").opt_out_ms(names) == NOW_MS + 5 * SECOND
     shop.see(event(10, anonymous_id="a", ids={"criteo_gum_id": "gum-2"}))
     assert shop.known("a").opt_out_ms(names) is None
+
+
+def test_an_opt_out_holds_for_what_a_back_end_sends_of_the_user(shop: Shop) -> None:
+    shop.see(event(1, anonymous_id="a", user_id="u"), sync(5, "OptOut", anonymous_id="a"))
+    assert shop.known(None, "u").opt_out_ms([GUM]) == NOW_MS + 5 * SECOND
+    shop.see(event(2, anonymous_id="phone", user_id="u", ids={GUM: "gum-1"}))
+    assert shop.known(None, "u").opt_out_ms([GUM]) == NOW_MS + 5 * SECOND, "that id is older"
+    shop.see(event(9, anonymous_id="phone", user_id="u", ids={GUM: "gum-2"}))
+    assert shop.known(None, "u").opt_out_ms([GUM]) is None
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_refusal_is_not_forgotten_over_many_answers_to_something_else(shop: Shop, order: int) -> None:
+    given = [event(1, anonymous_id="a", ids={GUM: "gum-1"}, consent=NO)]
+    given += [event(n, anonymous_id="a", consent={"usPrivacy": "1YN-", "gppSid": [n]}) for n in range(2, 40)]
+    shop.see(*given[::order])
+    assert shop.gum("a") is None
+    answers = shop.known("a")._browser[0].answers
+    assert [one.consent for one in answers][:2] == [NO, given[-16].context["consent"]]
+    assert len(answers) == 17
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_an_id_with_many_values_is_the_same_in_any_order(shop: Shop, order: int) -> None:
+    seen = [event(0, anonymous_id="a", ids={GUM: "gum"}), sync(4_500, "OptOut", anonymous_id="a")]
+    seen += [event(n * 1_000, anonymous_id="a", ids={GUM: f"gum-{n}"}) for n in range(1, 9)]
+    seen += [event(20_000, anonymous_id="a", ids={GUM: "gum"})]
+    shop.see(*seen[::order])
+    assert shop.gum("a", at=30_000) == "gum-8", "that of the beginning was opted out of"
+
+
+def test_what_is_asked_while_nothing_is_learned_is_not_kept_for_ever(shop: Shop) -> None:
+    for number in range(module.MOST_ASKED + 100):
+        shop.known(f"a-{number}")
+    assert len(shop.hub._answers) <= module.MOST_ASKED
 
 
 def test_an_event_without_an_answer_changes_none(shop: Shop) -> None:

@@ -73,6 +73,7 @@ def test_the_order_of_arrival_does_not_matter(history: list[Event], random: Any,
         crooked.reopen()
         for single in shuffled[death:]:
             crooked.see(single)
+        crooked.reopen()
         assert known(crooked) == known(straight)
         straight.hub.close()
         crooked.hub.close()

@@ -19,6 +19,25 @@ def part(page: str, integration: str = "criteo") -> str:
     return page[page.index(f"\n{integration}  ") + 1 :]
 
 
+def test_an_event_whose_visitor_was_erased() -> None:
+    """Nothing untrue: not that no consent was given, nor that an answer was empty."""
+    event = a_trace(a_delivery(attempts=[an_attempt()]), context={"erased": True})
+    del event["event"]["event"], event["event"]["anonymousId"]
+    page = trace_page(event)
+    assert "visitor    was erased, and with them what the event said and what was sent of it\n\n" in page
+    assert "the event says nothing of it" not in page
+    assert "(an empty answer)" not in page
+    assert "DELIVERED  the vendor accepted it" in page
+    assert "200\n" in page
+
+
+def test_a_dead_event_whose_visitor_was_erased_is_not_to_be_replayed() -> None:
+    dead = a_delivery(state="dead", reason={"code": "field_invalid", "field": "properties.price", "message": None})
+    page = trace_page(a_trace(dead, context={"erased": True}))
+    assert "DEAD  field_invalid" in page
+    assert "replay" not in page
+
+
 def test_a_delivered_event() -> None:
     event = a_trace(
         a_delivery(attempts=[an_attempt(body=GOOD)]),

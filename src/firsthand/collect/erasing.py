@@ -6,7 +6,9 @@ import apsw
 import structlog
 
 from firsthand.eventlog.sqlite import SqliteLogWriter
+from firsthand.identity.erasure import Match, Plan, plan_of
 from firsthand.state import State, StateError
+from firsthand.state.erasures import why
 
 log = structlog.get_logger()
 
@@ -31,5 +33,18 @@ async def work(state: State, event_log: SqliteLogWriter) -> None:
     """Erase what has been found by now. Raises apsw.Error where that is to be tried again."""
     for erasure in await asyncio.to_thread(state.erasures.open):
         if erasure.state == "running" and not erasure.log_done:
-            await event_log.erase([position for _, position in erasure.plan.get("events", ())])
-            state.erasures.log_done(erasure.id)
+            try:
+                await _erase(event_log, plan_of(erasure.plan))
+            except (apsw.Error, StateError):
+                raise
+            except Exception as error:  # a fault of ours ends this erasure, and nothing else
+                log.error("an erasure failed", id=erasure.id, error=type(error).__name__, exc_info=error)
+                state.erasures.failed(erasure.id, why(error))
+            else:
+                state.erasures.log_done(erasure.id)
+
+
+async def _erase(event_log: SqliteLogWriter, plan: Plan) -> None:
+    redactions = Match(plan.ids, plan.shared).redactions
+    mentions = {position: redactions[source].body for source, places in plan.mentions.items() for _, position in places}
+    await event_log.erase([position for _, position in plan.events], mentions)

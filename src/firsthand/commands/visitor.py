@@ -1,11 +1,15 @@
 """`visitor erase` and `visitor export`: what the law lets a visitor ask for."""
 
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 FAILED = 1
+NAMED = {"a": "the anonymous id", "u": "the user id", "e": "the address"}
+T = TypeVar("T")
 
 app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Erase or export all that is kept of a visitor.")
 
@@ -13,6 +17,9 @@ AnonymousId = Annotated[str | None, typer.Option("--anonymous-id", help="The vis
 UserId = Annotated[str | None, typer.Option("--user-id", help="The visitor by the shop's own id of the user.")]
 Email = Annotated[str | None, typer.Option("--email", help="The visitor by an e-mail address, in any case.")]
 Source = Annotated[str | None, typer.Option(help="Only at this source. [default: at all of them]")]
+LinkedUsers = Annotated[
+    bool, typer.Option("--with-linked-users", help="Also the users who only have an e-mail address with the visitor.")
+]
 Data = Annotated[
     Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
@@ -25,7 +32,9 @@ def erase(
     user_id: UserId = None,
     email: Email = None,
     source: Source = None,
+    linked_users: LinkedUsers = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be erased.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
@@ -35,15 +44,20 @@ def erase(
     it back, and events from before that arrive later are erased too. Events from after it are a new visitor's.
     """
     from firsthand import visitors
-    from firsthand.cli import print_json, settings_with
+    from firsthand.cli import fail, print_json, settings_with
 
-    settings, who = settings_with(data), _wanted(anonymous_id, user_id, email, source)
-    found = visitors.look(settings, who).counts()
+    settings, who = settings_with(data), _wanted(anonymous_id, user_id, email, source, linked_users)
+    held = _look(lambda: visitors.look(settings, who))
+    found = held.counts()
+    if held.nothing:
+        fail(f"nobody is known by {_said(who)}: there is nothing to erase")
     if dry_run:
         print_json(found) if as_json else _print_found(found, "would be erased")
         return
     if not as_json:
         _print_found(found, "are to be erased")
+        if not yes and sys.stdin.isatty() and sys.stdout.isatty() and not typer.confirm("\nErase this for good?"):
+            fail("nothing was erased")
     ended = visitors.erase(settings, who, tell=lambda text: None if as_json else print(f"{text} …"))
     if as_json:
         print_json({"id": ended.id, "state": ended.state, **ended.result})
@@ -61,6 +75,7 @@ def export(
     user_id: UserId = None,
     email: Email = None,
     source: Source = None,
+    linked_users: LinkedUsers = False,
     output: Annotated[Path | None, typer.Option(help="Write it to this file, readable for you alone.")] = None,
     data: Data = None,
 ) -> None:
@@ -69,22 +84,44 @@ def export(
     import os
 
     from firsthand import visitors
-    from firsthand.cli import print_json, settings_with
+    from firsthand.cli import fail, print_json, settings_with
 
-    found = visitors.export(settings_with(data), _wanted(anonymous_id, user_id, email, source))
+    who = _wanted(anonymous_id, user_id, email, source, linked_users)
+    found = _look(lambda: visitors.export(settings_with(data), who))
+    if not (found["profiles"] or found["events"] or found["deliveries"]):
+        fail(f"nobody is known by {_said(who)}: there is nothing to export")
     if output is None:
         print_json(found)
         return
-    with os.fdopen(os.open(output, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), "w") as file:
+    with os.fdopen(os.open(output, os.O_CREAT | os.O_WRONLY, 0o600), "w") as file:
+        os.fchmod(file.fileno(), 0o600)  # also a file that was there before
+        file.truncate()
         json.dump(found, file, ensure_ascii=False, indent=2)
     print(f"{output}: {len(found['events'])} events, {len(found['deliveries'])} deliveries")
 
 
-def _wanted(anonymous_id: str | None, user_id: str | None, email: str | None, source: str | None) -> Any:
+def _wanted(
+    anonymous_id: str | None, user_id: str | None, email: str | None, source: str | None, linked_users: bool
+) -> Any:
     from firsthand.visitors import Unreachable, wanted
 
     try:
-        return wanted(anonymous_id, user_id, email, source)
+        return wanted(anonymous_id, user_id, email, source, linked_users)
+    except Unreachable as error:
+        raise typer.BadParameter(str(error)) from None
+
+
+def _said(who: Any) -> str:
+    from firsthand.ledger.masking import mask_text
+
+    return f"{NAMED[who.kind]} {mask_text(who.value)!r}"
+
+
+def _look(look: Callable[[], T]) -> T:
+    from firsthand.visitors import Unreachable
+
+    try:
+        return look()
     except Unreachable as error:
         raise typer.BadParameter(str(error)) from None
 
@@ -96,5 +133,9 @@ def _print_found(found: dict[str, Any], what: str) -> None:
         print(f"{source}: {counts}")
     for source, shared in found["shared_browsers"].items():
         print(f"{source}: {len(shared)} browsers are shared with other users, whose events stay")
+    for source, users in found["linked_users"].items():
+        print(f"{source}: {len(users)} users who have an address with them stay; --with-linked-users takes them too")
     print(f"  {found['events']:>8}  events {what}")
+    if found["mentions"]:
+        print(f"  {found['mentions']:>8}  events of others stay, without the address that they mention")
     print(f"  {found['deliveries']:>8}  deliveries, {found['open_deliveries']} of them not settled yet")

@@ -14,6 +14,7 @@ from firsthand.config import Integration
 from firsthand.consent import GivenAnswer
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
+from firsthand.deliver.gone import Gone
 from firsthand.deliver.identifying import Identifier
 from firsthand.deliver.outcome import CUT_SHORT, Given, conclude, dead, note
 from firsthand.deliver.permission import Permission
@@ -88,8 +89,10 @@ class Attempts:
         clock: Clock,
         care: Care | None = None,
         hub: Hub | None = None,
+        gone: Gone | None = None,
     ) -> None:
         self.vendor = vendor
+        self.gone = gone or Gone()
         self._events = {**vendor.events, **vendor.own_events(setup.settings)}
         self._suggestions = Suggestions(self._events)
         self._integration = integration
@@ -138,6 +141,11 @@ class Attempts:
     def _admit(self, item: Item, now_ms: int) -> bool:
         """Whether a delivery may be sent now; otherwise it has been given its state. Age comes before consent."""
         delivery, event = item.delivery, item.event
+        if (fate := self.gone.fate(delivery)) is not None:
+            if fate == "theirs":
+                self.erased(item)
+                return False
+            event = None
         if event is None:
             try:
                 event = item.event = decoder.decode(delivery.event or b"")

@@ -9,30 +9,30 @@ still holds them.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
 
 import apsw
 import msgspec
 import structlog
 
 from firsthand.deliver.clock import Clock
+from firsthand.deliver.gone import Gone
 from firsthand.deliver.lane import Lane
+from firsthand.deliver.planning import in_thread, make_plan
 from firsthand.deliver.recorder import Recorder
-from firsthand.deliver.tail import UNREADABLE, Tail
-from firsthand.event import decoder
-from firsthand.eventlog.erasing import scan
+from firsthand.deliver.tail import Tail
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.identity import Hub
-from firsthand.identity.erasure import Match, Place, Plan, Wanted, find_ids
+from firsthand.identity.erasure import Match, Plan, Wanted, plan_of
 from firsthand.ledger.base import LedgerUnavailable
+from firsthand.ledger.finding import Key, find_all
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import OPEN, LaneBatch
-from firsthand.ledger.scrub import Key, end, find
+from firsthand.ledger.scrub import end
 from firsthand.ledger.sqlite import SqliteLedger
 from firsthand.settings import Settings
 from firsthand.state import State, StateError
-from firsthand.state.erasures import Erasure
+from firsthand.state.erasures import Erasure, why
 
 log = structlog.get_logger()
 
@@ -43,26 +43,9 @@ COMMIT_SECONDS = 0.3
 """What was received by now is in the log after it. An event that takes longer is known by its time, as a late one."""
 MOST_LATE = 5_000
 """Events that came late and go in one erasure."""
-T = TypeVar("T")
 
 AGAIN = (apsw.BusyError, apsw.FullError, apsw.IOError, LedgerUnavailable, StateError)
 """What an erasure is tried again after."""
-
-
-def locate(reader: SqliteLogReader, match: Match, last: int, go_on: Callable[[], bool] = lambda: True) -> list[Place]:
-    """Places of a visitor's events in the log, up to a position."""
-    found: list[Place] = []
-    for rows in scan(reader, last, match.maybe, match.needles, match.addresses):
-        for row in rows:
-            try:
-                event = decoder.decode(row.body)
-            except UNREADABLE:
-                continue
-            if match.event(row.source, event, row.body):
-                found.append((0, row.position))
-        if not go_on():
-            break
-    return found
 
 
 class Eraser:
@@ -76,6 +59,7 @@ class Eraser:
         tail: Tail,
         ledger: SqliteLedger,
         clock: Clock,
+        gone: Gone,
         lanes: Mapping[str, Lane] | None = None,
         recorder: Recorder | None = None,
     ) -> None:
@@ -85,6 +69,7 @@ class Eraser:
         self._tail = tail
         self._ledger = ledger
         self._clock = clock
+        self._gone = gone
         self._lanes = lanes or {}
         self._recorder = recorder
 
@@ -106,7 +91,18 @@ class Eraser:
         """Do what there is to do now; what waits for collect is left for the next time. Returns what was finished."""
         self._take_up_late()
         open_ones = await asyncio.to_thread(self._state.erasures.open)
-        return [erasure.id for erasure in open_ones if await self._carry_out(erasure)]
+        return [erasure.id for erasure in open_ones if await self._try(erasure)]
+
+    async def _try(self, erasure: Erasure) -> bool:
+        """A fault of ours ends this erasure, and nothing else: whoever asked for it is told."""
+        try:
+            return await self._carry_out(erasure)
+        except AGAIN:
+            raise
+        except Exception as error:
+            log.error("an erasure failed", id=erasure.id, error=type(error).__name__, exc_info=error)
+            self._state.erasures.failed(erasure.id, why(error))
+            return False
 
     def _take_up_late(self) -> None:
         late = self._hub.late()[:MOST_LATE]
@@ -118,16 +114,13 @@ class Eraser:
         """Whether it is done."""
         erasures = self._state.erasures
         if erasure.state == "queued":
-            try:
-                plan = await self._plan(msgspec.convert(erasure.wanted, Wanted))
-            except msgspec.ValidationError as error:
-                erasures.failed(erasure.id, str(error))
-                return False
+            plan = await self._plan(msgspec.convert(erasure.wanted, Wanted))
             erasures.planned(erasure.id, msgspec.to_builtins(plan, str_keys=True))
         else:
-            plan = msgspec.convert(erasure.plan, Plan, strict=False)
+            plan = plan_of(erasure.plan)
         if not erasure.result:
             self._tail.forget()
+            self._gone.add(plan)
             self._hub.erase(plan.ids, plan.shared, plan.erased_ms)
             deliveries, attempts = await self._scrub(plan)
             ids = sum(map(len, plan.ids.values()))
@@ -136,51 +129,53 @@ class Eraser:
         if not erasures.get(erasure.id).log_done:
             return False
         self._tail.forget()
+        self._gone.forget(lambda shard: min(lane.passed(shard) for lane in self._lanes.values()))
         erasures.done(erasure.id)
         return True
 
     async def _plan(self, wanted: Wanted) -> Plan:
-        """What is to go. The hub has to know all that the log has, for one event may be all that links two ids."""
+        """What is to go: all that came in before this moment."""
         reader = SqliteLogReader(self._directory)
         try:
             erased_ms = self._clock.now_ms()
             await asyncio.sleep(COMMIT_SECONDS)
-            upto = {shard: reader.head(shard) for shard in reader.shards()}
-            for shard, last in upto.items():
-                await self._tail.observe(shard, last)
-            found = find_ids(wanted, reader.sources(), self._hub.get)
-            ids = {source: sorted(one.ids) for source, one in found.items()}
-            shared = {source: sorted(one.shared) for source, one in found.items()}
-            match = Match(ids, shared)
-            events = await _in_thread(lambda: locate(reader, match, upto.get(0, 0)))
-            return Plan(ids, shared, events, upto, erased_ms)
+            return await make_plan(wanted, reader, self._tail, self._hub, erased_ms)
         finally:
             reader.close()
 
     async def _scrub(self, plan: Plan) -> tuple[int, int]:
         """Ledger and lanes. Returns how many deliveries and attempts were scrubbed."""
         match = Match(plan.ids, plan.shared)
-        under_way = {id(item) for lane in self._lanes.values() for item in lane.under_way()}
-        while any(id(item) in under_way for lane in self._lanes.values() for item in lane.under_way()):
-            await asyncio.sleep(PAUSE_SECONDS)
         ledger = LedgerReader(self._directory)
+
         try:
+            if self._recorder is not None:  # what is in memory and mentions them: the log may have dropped it
+                await self._recorder.caught_up()
+                rows = await in_thread(lambda: find_all(ledger, match, plan))
+                self._gone.mention({row.key[1:3] for row in rows if row.fate == "mentions"}, plan)
+            await self._attempts_ended()
             while True:
                 if self._recorder is not None:
                     await self._recorder.caught_up()
-                rows = await _in_thread(lambda: [row for step in find(ledger, match, plan) for row in step])
-                waiting = {key for key, state in rows if state in OPEN}
+                rows = await in_thread(lambda: find_all(ledger, match, plan))
+                waiting = {row.key for row in rows if row.fate == "theirs" and row.state in OPEN}
                 if not waiting:
                     break
                 self._end(ledger, waiting)
                 await asyncio.sleep(PAUSE_SECONDS)
         finally:
             ledger.close()
-        attempts, keys = 0, sorted({key for key, _ in rows})
-        for start in range(0, len(keys), SCRUB_ROWS):
-            attempts += await asyncio.to_thread(self._ledger.scrub, keys[start : start + SCRUB_ROWS])
+        attempts = 0
+        for start in range(0, len(rows), SCRUB_ROWS):
+            attempts += await asyncio.to_thread(self._ledger.scrub, rows[start : start + SCRUB_ROWS], match)
         await asyncio.to_thread(self._ledger.wipe)
-        return len(keys), attempts
+        return sum(row.fate == "theirs" for row in rows), attempts
+
+    async def _attempts_ended(self) -> None:
+        """Those that are under way now."""
+        under_way = {id(item) for lane in self._lanes.values() for item in lane.under_way()}
+        while any(id(item) in under_way for lane in self._lanes.values() for item in lane.under_way()):
+            await asyncio.sleep(PAUSE_SECONDS)
 
     def _end(self, ledger: LedgerReader, waiting: set[Key]) -> None:
         """End what waits, through its lane where that runs. Whatever is under way comes back to be ended here."""
@@ -197,13 +192,3 @@ class Eraser:
                         end(stored.delivery)
                         ended.append(stored.delivery)
             self._ledger.commit([LaneBatch(lane=id, deliveries=ended)], self._clock.now_ms())
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """To its end, also when cancelled: its connection is closed right after."""
-    task = asyncio.ensure_future(asyncio.to_thread(work))
-    try:
-        return await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await asyncio.wait([task])
-        raise

@@ -28,7 +28,7 @@ from firsthand.deliver.slots import Slot, Slots
 from firsthand.deliver.tail import UNREADABLE, Entry, Tail
 from firsthand.deliver.window import Window
 from firsthand.event import Event, canonical_name, moment
-from firsthand.eventlog.base import Gap
+from firsthand.eventlog.base import Gap, Position
 from firsthand.ledger.records import OPEN, Delivery, LaneState
 from firsthand.ratelimit import TokenBucket
 from firsthand.reasons import Reason
@@ -146,6 +146,10 @@ class Lane:
                 self.attempts.erased(item)
                 self.finish(item)
 
+    def passed(self, shard: int) -> Position:
+        """Up to where all has been read and settled."""
+        return self._window.cursor(shard)
+
     def under_way(self) -> list[Item]:
         """Those whose attempt is under way."""
         return self._slots.under_way()
@@ -240,7 +244,10 @@ class Lane:
         item.name = item.name or canonical_name(event, self._home_urls.get(delivery.source, NO_URLS))
         delivery.detail.name = item.name
         unwanted = self.attempts.unwanted(event, item.name)
-        if unwanted is None:
+        if self.attempts.gone.fate(delivery) == "theirs":
+            self.attempts.erased(item)
+            self.finish(item)
+        elif unwanted is None:
             self.enqueue(item)
         else:
             self.attempts.filtered(item, unwanted)

@@ -21,6 +21,7 @@ from firsthand.deliver.attempt import Attempts
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.erasing import Eraser
+from firsthand.deliver.gone import Gone
 from firsthand.deliver.http import HttpTransport, Transport
 from firsthand.deliver.lane import WINDOW, Lane
 from firsthand.deliver.poison import CAREFUL_SECONDS, Care, Suspect, end_of_run, start_of_run
@@ -30,7 +31,7 @@ from firsthand.deliver.tail import Tail
 from firsthand.eventlog.base import LogReader, Position
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.identity import Hub
-from firsthand.identity.lesson import names_of
+from firsthand.identity.lesson import Names, names_of
 from firsthand.ledger.base import Ledger, LedgerUnavailable
 from firsthand.ledger.reader import Filter, LedgerReader, total
 from firsthand.ledger.records import LIVE
@@ -62,6 +63,7 @@ def make_lane(
     poison: Suspect | None = None,
     care: Care | None = None,
     hub: Hub | None = None,
+    gone: Gone | None = None,
 ) -> Lane:
     """A lane for one integration; `others` are all integrations, to know whose vendor ids a source carries."""
     integration, vendor = live.integration, get(live.vendor)
@@ -91,6 +93,7 @@ def make_lane(
         clock=clock,
         care=care,
         hub=hub,
+        gone=gone,
     )
     return Lane(
         integration=integration,
@@ -119,6 +122,17 @@ def callers_of(source: str, live: Live, others: Sequence[Live]) -> frozenset[str
     return frozenset(get(i.vendor).id_caller(i.settings) for i in same if get(i.vendor).id_caller)  # type: ignore[misc]
 
 
+def names_by(integrations: Sequence[Live], sources: Sequence[Source]) -> Names:
+    """What vendors call their ids; and by source whose an id is that names no caller, where there is but one."""
+    callers: dict[str, dict[str, str]] = {}
+    for source in sources:
+        for live in integrations:
+            name, found = get(live.vendor).id_name, callers_of(source.key, live, integrations)
+            if name and len(found) == 1 and min(found) and live.integration.takes_source(source.key):
+                callers.setdefault(source.key, {})[name] = min(found)
+    return names_of(registry().values())._replace(callers=callers)
+
+
 async def run(settings: Settings, stop: asyncio.Event) -> bool:
     """Deliver until told to stop, or until there is another configuration to run with; then drain.
 
@@ -132,13 +146,15 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
         return False
     ledger = SqliteLedger(directory)
     recorder = Recorder(ledger, clock)
-    hub = Hub(directory, names_of(registry().values()))
-    tail = Tail(log_reader, hub)
     version = state.version()
     integrations, sources, process = state.integrations(), state.sources(), state.process()
+    hub = Hub(directory, names_by(integrations, sources))
+    tail = Tail(log_reader, hub)
     reader = LedgerReader(directory)
     this_run = start_of_run(ledger, _working(reader, log_reader), clock.now_ms())
     care = Care(ledger) if this_run.careful else None
+    gone = Gone()
+    gone.resume(state.erasures)
     lanes = {
         live.integration.key: make_lane(
             live,
@@ -154,6 +170,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
             poison=this_run.killer,
             care=care,
             hub=hub,
+            gone=gone,
         )
         for live in integrations
     }
@@ -164,7 +181,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
     jobs = [
         asyncio.create_task(recorder.run()),
         asyncio.create_task(_replays(state, lanes, directory, log_reader, clock)),
-        asyncio.create_task(Eraser(settings, state, hub, tail, ledger, clock, lanes, recorder).follow()),
+        asyncio.create_task(Eraser(settings, state, hub, tail, ledger, clock, gone, lanes, recorder).follow()),
         asyncio.create_task(_upkeep(ledger, hub, lanes, process.ledger.max_age)),
         *(asyncio.create_task(tail.follow(shard)) for shard in log_reader.shards()),
         *(task for lane in lanes.values() for task in lane.tasks),

@@ -54,6 +54,7 @@ class Tail:
         if entries and self._hub is not None:
             await self.observe(shard, _end(entries[0]) - 1)
             await self._observe(self._hub, shard, entries)
+            await self.observe(shard, _end(entries[-1]))  # from the start, where its file was damaged
         return entries
 
     async def _read(self, shard: int, after: Position, limit: int, wait: float) -> Sequence[Entry | Gap]:

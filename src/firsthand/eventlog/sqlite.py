@@ -13,14 +13,14 @@ import contextlib
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apsw
 import structlog
 
 from firsthand.eventlog.base import FORMAT, PARTITIONS, DamagedLog, LogUnavailable, Position, Record
-from firsthand.eventlog.erasing import erase
+from firsthand.eventlog.erasing import Redact, erase
 from firsthand.eventlog.files import checksum, has_room, transaction
 from firsthand.eventlog.mending import forget_copy, mend
 from firsthand.eventlog.retention import drop_oldest
@@ -129,8 +129,9 @@ class SqliteLogWriter:
         with self._wake:
             self._refused[source, code] += 1
 
-    async def erase(self, positions: Sequence[Position]) -> None:
-        """Leave nothing of these events but their place, in the file and beside it; appending goes on meanwhile.
+    async def erase(self, positions: Sequence[Position], mentions: Mapping[Position, Redact] | None = None) -> None:
+        """Leave nothing of these events but their place, and of others not what mentions somebody, in the file and
+        beside it; appending goes on meanwhile.
 
         Raises apsw.Error where that could not be done to its end: then it is to be done again.
         """
@@ -139,7 +140,7 @@ class SqliteLogWriter:
         with self._wake:
             if self._stopping:
                 raise apsw.BusyError("the collector is shutting down")
-            self._erasures.append((erase(self._db, positions), future, loop))
+            self._erasures.append((erase(self._db, positions, mentions), future, loop))
             self._wake.notify()
         await future
 

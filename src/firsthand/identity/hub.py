@@ -14,8 +14,11 @@ import structlog
 
 from firsthand.event import Event, moment
 from firsthand.eventlog.base import Position
+from firsthand.identity.closure import all_forms
 from firsthand.identity.known import Known
-from firsthand.identity.lesson import Clocks, Lesson, Names, lesson_of, refs, teach
+from firsthand.identity.lesson import Clocks, Lesson, Names, is_address, lesson_of, refs, teach
+from firsthand.identity.mending import DAMAGED
+from firsthand.identity.mentions import named_in_page
 from firsthand.identity.profile import TOUCH_MS, Profile, Ref
 from firsthand.identity.store import Place, ProfileStore
 from firsthand.vendors.hashing import normalise
@@ -27,6 +30,8 @@ CACHED = 30_000
 POSITION_EVERY = 10_000
 """Positions that may pass before they are noted though nothing was learned: so many are observed again at most."""
 MOST_DIRTY = 50_000
+MOST_ASKED = 4_096
+"""Visitors whose answers are kept until the hub learns again. While a backlog drains, that may be long."""
 
 
 Entry = tuple[Position, str, int, Event | None]
@@ -44,27 +49,32 @@ class Node:
         self.taught_ms = 0
         self.seen_ms = 0
         self.clocks: Clocks | None = None
-        self.barrier_ms = profile.erased_ms
+        self.barrier_ms = profile.barrier_ms
 
 
 class Hub:
-    """One for a deliver process; owns `identity.db`."""
+    """One for a deliver process; owns `identity.db`. Anybody else brings a `store` that writes nothing."""
 
-    def __init__(self, directory: Path, names: Names) -> None:
-        self._store = ProfileStore(directory)
+    def __init__(self, directory: Path, names: Names, store: ProfileStore | None = None) -> None:
+        self._store = store or ProfileStore(directory)
         self._names = names
         self._nodes: OrderedDict[tuple[str, Ref], Node] = OrderedDict()
         self._dirty: set[tuple[str, Ref]] = set()
+        self._taught: set[tuple[str, Ref]] = set()
+        """Of those in memory, who may have been seen again since they were written."""
         self._late: list[Place] = []
         self._noted = self._store.positions()
         self._positions = dict(self._noted)
         self._failing = False
+        self._mended = 0
         self._has_erased = self._store.has_erased()
         # Deliveries of one visitor come together, and each asks several times. Kept until the hub learns again.
         self._answers: dict[tuple[str, str | None, str | None], Known] = {}
 
     def close(self) -> None:
+        """What was only seen again is written now, too: of two answers the newer one may be the one repeated."""
         try:
+            self._dirty |= {key for key in self._taught if self._nodes[key].profile.ref is not None}
             if self._positions != self._noted or self._dirty:
                 self._write()
         except apsw.Error as error:
@@ -90,10 +100,12 @@ class Hub:
     def observe(self, shard: int, entries: Iterable[Entry], upto: Position) -> None:
         """Learn from entries of the log, in its order, up to a position. Those observed before teach nothing."""
         self._answers.clear()
-        after = self.position(shard)
+        after, mended = self.position(shard), self._mended
         for position, source, received_ms, event in entries:
             if position > after and event is not None:
                 self._learn(source, event, received_ms, (shard, position))
+        if self._mended != mended:
+            return  # all of the log is to be observed again
         if upto > after:
             self._positions[shard] = upto
         if self._dirty or self._late or upto - self._noted.get(shard, 0) >= POSITION_EVERY:
@@ -125,27 +137,40 @@ class Hub:
             and node.barrier_ms < at_ms
             and node.seen_ms <= at_ms < node.taught_ms + TOUCH_MS
             and node.clocks is not None
+            and not (self._has_erased and named_in_page(event))
             and node.clocks.set(at_ms)
         ):
             node.seen_ms = at_ms
             return
-        self._take(source, first, node, lesson, at_ms, place)
-
-    def _take(self, source: str, first: Ref, node: Node, lesson: Lesson, at_ms: int, place: Place) -> None:
-        named = {first: node} | {ref: self._node(source, ref) for ref in refs(lesson) if ref != first}
-        barrier = max(one.profile.erased_ms for one in named.values())
-        if at_ms <= barrier:
+        if self._has_erased and self._is_late(source, event, lesson, at_ms):
             self._late.append(place)
-            return
+        else:
+            self._take(source, first, node, lesson, at_ms)
+
+    def _take(self, source: str, first: Ref, node: Node, lesson: Lesson, at_ms: int) -> None:
+        named = {first: node} | {ref: self._node(source, ref) for ref in refs(lesson) if ref != first}
+        if any(at_ms <= one.profile.erased_ms for one in named.values()):
+            return  # it is somebody else's, and links them to an address that is not to be known any more
+        barrier = max(one.profile.barrier_ms for one in named.values())
         profiles = {ref: one.profile for ref, one in named.items()}
-        changed, clocks = teach(lesson, at_ms, self._names, profiles)
+        self._taught.update((source, ref) for ref in named)
+        changed, clocks = teach(source, lesson, at_ms, self._names, profiles)
         for ref in changed:
             profile = profiles[ref]
             profile.source, profile.ref = source, ref
             self._dirty.add((source, ref))
+            if (other := profile.unlink_oldest()) is not None:
+                self._unlink(source, other, ref)
         if at_ms >= node.seen_ms:
             node.lesson, node.barrier_ms, node.clocks = lesson, barrier, clocks
             node.taught_ms = node.seen_ms = at_ms
+
+    def _unlink(self, source: str, one: Ref, other: Ref) -> None:
+        """Have the one know nothing of the other any more."""
+        node = self._node(source, one)
+        if node.profile.unlink(other):
+            self._dirty.add((source, one))
+        node.lesson = None
 
     # -- answering ---------------------------------------------------------------------------------------------
 
@@ -154,6 +179,8 @@ class Hub:
         asked = (source, anonymous_id, user_id)
         known = self._answers.get(asked)
         if known is None:
+            if len(self._answers) >= MOST_ASKED:
+                self._answers.clear()
             known = self._answers[asked] = Known(lambda ref: self._profile(source, ref), anonymous_id, user_id)
         return known
 
@@ -161,9 +188,25 @@ class Hub:
         """Whether an event is from before its visitor was erased."""
         if not self._has_erased:
             return False
-        lesson = lesson_of(event)
-        barrier = max((self._node(source, ref).profile.erased_ms for ref in refs(lesson)), default=0)
-        return barrier > 0 and moment(event, received_ms) <= barrier
+        return self._is_late(source, event, lesson_of(event), moment(event, received_ms))
+
+    def _is_late(self, source: str, event: Event, lesson: Lesson, at_ms: int) -> bool:
+        """By the rules of an erasure (`Match.event`): an id tells; an address, or what is shared, where the event names
+        nobody else."""
+        told = others = False
+        for ref in refs(lesson):
+            profile = self._node(source, ref).profile
+            if at_ms <= profile.erased_ms and ref.kind != "e":
+                return True
+            if at_ms <= profile.barrier_ms:
+                told = True
+            elif ref.kind != "a" and not self._address_erased(source, ref.value, at_ms):
+                others = True
+        in_page = () if others or told else named_in_page(event)
+        return not others and (told or any(self._address_erased(source, address, at_ms) for address in in_page))
+
+    def _address_erased(self, source: str, text: str, at_ms: int) -> bool:
+        return is_address(text) and at_ms <= self._node(source, Ref("e", normalise(text))).profile.erased_ms
 
     def _profile(self, source: str, ref: Ref) -> Profile | None:
         profile = self._node(source, ref).profile
@@ -178,38 +221,36 @@ class Hub:
     def erase(self, refs: Mapping[str, Iterable[Ref]], shared: Mapping[str, Iterable[Ref]], at_ms: int) -> None:
         """Forget ids, by source, for good: all that is left is that something with this hash was erased, and when.
 
-        Of `shared` browsers what any of their users may have left is forgotten: vendor ids and answers. Raises
-        apsw.Error where that cannot be written; then it is to be done again.
+        Of what is `shared` that is forgotten which may be theirs: vendor ids, and what came without a user's name.
+        Raises apsw.Error where that cannot be written; then it is to be done again.
         """
         self._answers.clear()
         self._has_erased = True
         for source, gone in refs.items():
-            names = set(gone)
+            names = all_forms(gone)
             for ref in names:
                 node = self._node(source, ref)
                 for key in list(node.profile.links):
-                    other = Ref.of(key)
-                    if other in names:
-                        continue
-                    left = self._node(source, other)
-                    if left.profile.links.pop(ref.key, None) is not None:
-                        self._dirty.add((source, other))
-                    for user, (_, address) in list(left.profile.emails.items()):
-                        if ref in (Ref("u", user), Ref("e", normalise(address))):
-                            del left.profile.emails[user]
-                    left.lesson = None
-                node.profile = Profile(erased_ms=max(at_ms, node.profile.erased_ms))
-                node.lesson, node.barrier_ms = None, node.profile.erased_ms
+                    if (other := Ref.of(key)) not in names:
+                        self._unlink(source, other, ref)
+                node.profile = Profile(erased_ms=max(at_ms, node.profile.erased_ms), shared_ms=node.profile.shared_ms)
+                node.lesson, node.barrier_ms = None, node.profile.barrier_ms
                 self._dirty.add((source, ref))
-        for source, browsers in shared.items():
-            for ref in browsers:
+        for source, others in shared.items():
+            for ref in others:
                 node = self._node(source, ref)
-                node.profile.ids, node.profile.answers, node.lesson = {}, [], None
+                node.profile.answers = [one for one in node.profile.answers if one.user]
+                node.profile.ids, node.lesson = {}, None
+                node.profile.shared_ms = node.barrier_ms = max(at_ms, node.profile.shared_ms)
                 node.profile.emails.pop("", None)
                 self._dirty.add((source, ref))
-        self._store.note_erasure(at_ms)
         self._write()
-        self._store.wipe()
+        try:
+            self._store.note_erasure(at_ms)
+            self._store.wipe()
+        except DAMAGED:  # the new file has nothing in it that was replaced or deleted
+            self._mend()
+            self._store.note_erasure(at_ms)
 
     def late(self) -> list[Place]:
         """Events of erased visitors that arrived after the erasure and are to go from the log too."""
@@ -233,14 +274,32 @@ class Hub:
                 self._nodes.move_to_end(oldest)
                 if oldest not in self._dirty:
                     del self._nodes[oldest]
-            node = self._nodes[key] = Node(self._store.get(source, ref) or Profile())
+                    self._taught.discard(oldest)
+            node = self._nodes[key] = Node(self._read(source, ref) or Profile())
         else:
             self._nodes.move_to_end(key)
         return node
 
+    def _read(self, source: str, ref: Ref) -> Profile | None:
+        try:
+            return self._store.get(source, ref)
+        except DAMAGED:
+            self._mend()
+            return self._store.get(source, ref)
+
     def _write(self) -> None:
         changed = [(source, ref, self._nodes[source, ref].profile) for source, ref in self._dirty]
-        self._store.write(changed, self._positions, self._late)
+        try:
+            self._store.write(changed, self._positions, self._late)
+        except DAMAGED:
+            self._mend()
+            self._store.write(changed, self._positions, self._late)
         self._noted = dict(self._positions)
         self._dirty.clear()
         self._late.clear()
+
+    def _mend(self) -> None:
+        """The file is damaged: with what can be read of it, observe the log again."""
+        self._store.mend()
+        self._positions, self._noted = {}, {}
+        self._mended += 1

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from firsthand.consent import GivenAnswer
-from firsthand.identity.profile import Kind, Profile, Ref, VendorId
+from firsthand.identity.profile import Answer, Kind, Profile, Ref
 from firsthand.vendors.base import Identity
 
 CIRCLES = range(3)
@@ -94,25 +94,50 @@ class Known:
         return [profile for profile in found if profile is not None]
 
     @property
+    def _mine(self) -> set[str]:
+        """The user's names: the one by now, and those before."""
+        return {self.user_id or "", *(profile.ref.value for profile in self._circle(1) if profile.ref is not None)}
+
+    def _alone(self, browser: Profile) -> bool:
+        """Whether nobody but this user was seen in a browser."""
+        mine = self._mine
+        return all(key[0] != "u" or key[2:] in mine for key in browser.links)
+
+    @property
     def answers(self) -> Sequence[Sequence[GivenAnswer]]:
         """What was answered on consent, and when it was last said: in the browser, by the user, in the user's other
         browsers."""
         if self._answers_ is None:
             self._answers_ = [
-                [GivenAnswer(one.consent, one.last_ms) for profile in self._circle(number) for one in profile.answers]
+                [
+                    GivenAnswer(one.consent, one.last_ms)
+                    for profile in self._circle(number)
+                    for one in self._own_answers(profile, number)
+                ]
                 for number in CIRCLES
             ]
         return self._answers_
 
+    def _own_answers(self, profile: Profile, circle: int) -> list[Answer]:
+        """Without those that another user of the browser gave. Who gave one without a name is not known: in the
+        event's own browser it counts, in another one as long as nobody else was seen there."""
+        if circle == 1 or not profile.answers or (circle == 0 and not self._user_id):
+            return profile.answers
+        mine = self._mine
+        nameless = circle == 0 or self._alone(profile)
+        return [one for one in profile.answers if (one.user in mine if one.user else nameless)]
+
     @property
     def email(self) -> str | None:
-        """The newest address that this visitor gave, as given."""
-        user = self.user_id or ""
-        given: list[tuple[int, str]] = []
-        for profile in (*self._circle(0), *self._circle(2)):
-            given += [profile.emails[key] for key in {"", user} if key in profile.emails]
+        """The newest address that this visitor gave, as given. One that came without a user's name may be a guest's: it
+        counts where the user has none, and nobody else was seen in the browser."""
+        browsers = [*self._circle(0), *self._circle(2)]
+        mine = self._mine - {""}
+        given = [profile.emails[name] for profile in browsers for name in mine if name in profile.emails]
         for profile in self._circle(1):
             given += profile.emails.values()
+        if not given:
+            given = [profile.emails[""] for profile in browsers if "" in profile.emails and self._alone(profile)]
         return max(given)[1] if given else None
 
     def vendor_id(self, name: str, now_ms: int, refused: Refused, max_age_ms: float | None = None) -> str | None:
@@ -127,7 +152,7 @@ class Known:
             opted_out = False
             for profile in self._circle(number):
                 known = profile.ids.get(name)
-                if known is None:
+                if known is None or (number == 2 and not self._alone(profile)):
                     continue
                 opted_out = opted_out or known.opted_out_ms > 0
                 current = known.current(now_ms)
@@ -160,20 +185,21 @@ class Known:
         return max((known.unknown_ms for known in ids if known is not None), default=0)
 
     def opt_out_ms(self, names: Iterable[str]) -> int | None:
-        """When the visitor told the vendor of these ids to know them no more, in this browser, if that still stands:
-        an id that was obtained since says otherwise."""
-        ids: list[VendorId] = []
-        values: list[str] = []
-        for profile in self._circle(0) or self._circle(1):
-            for name in names:
-                if (known := profile.ids.get(name)) is not None:
-                    ids.append(known)
-                    if (current := known.current(0)) is not None:
-                        values.append(current[0])
-        # With a caller or without: a value opted out of under one name is no new one under the other.
-        if any(not any(known.gone(value, known.opted_out_ms + 1) for known in ids) for value in values):
+        """When the visitor told the vendor of these ids to know them no more, if that still stands: an id that was
+        obtained since says otherwise. Asked of the event's browser; of an event that names none, of all that are the
+        user's alone."""
+        profiles = self._circle(0) or [*self._circle(1), *filter(self._alone, self._circle(2))]
+        known = [id for profile in profiles for name in names if (id := profile.ids.get(name)) is not None]
+        opted_out_ms = max((id.opted_out_ms for id in known), default=0)
+        if not opted_out_ms:
             return None
-        return max((known.opted_out_ms for known in ids), default=0) or None
+        for id in known:
+            value, seen = id.current(0) or ("", None)
+            newer = seen is not None and seen.obtained_ms > opted_out_ms
+            # With a caller or without: a value opted out of under one name is no new one under the other.
+            if newer and not any(other.gone(value, opted_out_ms + 1) for other in known):
+                return None
+        return opted_out_ms
 
     def identity(self, name: str, caller: str = "") -> Identity:
         """All of it for one vendor's id, whatever its age and whatever was answered since; for people to look at."""

@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from firsthand.consent import is_answer
 from firsthand.event import Event
+from firsthand.identity.mentions import compared_hash
 from firsthand.identity.profile import Answer, Profile, Ref, Seen
 from firsthand.vendors.base import AnyVendor
 from firsthand.vendors.hashing import normalise
@@ -13,10 +14,15 @@ MOST_CHARACTERS = 512
 
 
 class Names(NamedTuple):
-    """What vendors call their ids: the names that `identify` takes as traits, and those of a sync's vendor."""
+    """What vendors call their ids: the names that `identify` takes as traits, and those of a sync's vendor.
+
+    `callers` are, by source and name, whose an id is that names no caller. Its name is kept with the caller, so that it
+    does not follow the integration to another one.
+    """
 
     traits: frozenset[str]
     of_vendor: Mapping[str, frozenset[str]]
+    callers: Mapping[str, Mapping[str, str]] = {}
 
 
 def names_of(vendors: Iterable[AnyVendor]) -> Names:
@@ -80,9 +86,14 @@ def refs(lesson: Lesson) -> list[Ref]:
 
 
 def addresses(lesson: Lesson) -> set[str]:
-    """The e-mail addresses of the visitor, as they are compared; also one in a cookie's id."""
+    """The e-mail addresses of the visitor, as they are compared: also one that is the user's or a cookie's id, and the
+    hash of one that a shop hashes itself."""
     ids = lesson.ids.values() if isinstance(lesson.ids, dict) else ()
-    return {normalise(text) for text in (lesson.email, *ids) if is_address(text)}
+    given = (lesson.email, lesson.user_id, lesson.anonymous_id, lesson.previous_id, *ids)
+    found = {normalise(text) for text in given if is_address(text)}
+    if isinstance(lesson.email, str) and (hashed := compared_hash(lesson.email)):
+        found.add(hashed)
+    return found
 
 
 def is_address(text: Any) -> bool:
@@ -117,7 +128,9 @@ class Clocks:
         return True
 
 
-def teach(lesson: Lesson, at_ms: int, names: Names, profiles: Mapping[Ref, Profile]) -> tuple[set[Ref], Clocks]:
+def teach(
+    source: str, lesson: Lesson, at_ms: int, names: Names, profiles: Mapping[Ref, Profile]
+) -> tuple[set[Ref], Clocks]:
     """Enter what an event says into the profiles of its ids (`refs`).
 
     Returns those that learned something, and the clocks that an equal lesson sets as long as no newer one was taught.
@@ -148,10 +161,13 @@ def teach(lesson: Lesson, at_ms: int, names: Names, profiles: Mapping[Ref, Profi
     consent = lesson.consent if is_answer(lesson.consent) else None
     profile = profiles[home]
     if consent is not None:
-        if profile.answer(consent, at_ms):
+        by = (user or "") if home.kind == "a" else ""
+        if profile.answer(consent, at_ms, by):
             changed.add(home)
-        clocks.values += [answer for answer in profile.answers if answer.consent == consent]
-    if (lesson.ids or lesson.traits or lesson.sync) and _teach_ids(profile, lesson, at_ms, names, consent, clocks):
+        clocks.values += [one for one in profile.answers if one.consent == consent and one.user == by]
+    if (lesson.ids or lesson.traits or lesson.sync) and _teach_ids(
+        profile, source, lesson, at_ms, names, consent, clocks
+    ):
         changed.add(home)
     return changed, clocks
 
@@ -175,6 +191,7 @@ def _pairs(lesson: Lesson, own: Sequence[Ref], addresses: Sequence[Ref]) -> Iter
 
 def _teach_ids(
     profile: Profile,
+    source: str,
     lesson: Lesson,
     at_ms: int,
     names: Names,
@@ -184,7 +201,7 @@ def _teach_ids(
     sync = lesson.sync if isinstance(lesson.sync, dict) else {}
     synced = sync.get("status") == "OK"
     news = False
-    for name, value in _named(lesson, names):
+    for name, value in _named(lesson, names, names.callers.get(source, {})):
         known = profile.vendor_id(name)
         if known is None:
             continue
@@ -202,10 +219,10 @@ def _teach_ids(
     return news
 
 
-def _named(lesson: Lesson, names: Names) -> Iterable[tuple[str, str]]:
-    """Names and values of the vendor ids in an event."""
+def _named(lesson: Lesson, names: Names, callers: Mapping[str, str]) -> Iterable[tuple[str, str]]:
+    """Names, with their callers, and values of the vendor ids in an event."""
     ids = lesson.ids if isinstance(lesson.ids, dict) else {}
     traits = lesson.traits or {}
     for name, value in (*ids.items(), *((n, v) for n, v in traits.items() if n.partition("@")[0] in names.traits)):
         if isinstance(value, str) and 0 < len(value) <= MOST_CHARACTERS and 0 < len(name) <= MOST_CHARACTERS:
-            yield name, value
+            yield f"{name}@{callers[name]}" if name in callers else name, value

@@ -13,6 +13,9 @@ from typing import Any, Literal
 
 import msgspec
 
+from firsthand.identity.answers import kept
+from firsthand.vendors.hashing import normalise
+
 Kind = Literal["a", "u", "e"]
 """Anonymous id, user id, e-mail address."""
 
@@ -20,8 +23,8 @@ TOUCH_MS = 600_000
 """How much later something must be seen again for that to be news worth writing."""
 SYNCED_MS = 3 * 86_400_000
 """How long an id holds that a sync brought."""
-MOST_VALUES = 8
-"""Of one vendor id, and of a visitor's answers: older ones are forgotten."""
+MOST_VALUES = 32
+"""Of one vendor id, and of the addresses seen in a browser: older ones are forgotten."""
 MOST_LINKS = 1_000
 MOST_NAMES = 64
 
@@ -133,19 +136,22 @@ class VendorId(msgspec.Struct, array_like=True):
 
 
 class Answer(msgspec.Struct, array_like=True):
-    """What the visitor answered on consent, with the first and the last time it was seen."""
+    """What was answered on consent, with the first and the last time it was seen; in a browser also by which user, if
+    the events said so."""
 
     consent: dict[str, Any]
     first_ms: int
     last_ms: int
+    user: str = ""
 
-    def rank(self) -> tuple[int, str]:
+    def rank(self) -> tuple[int, str, str]:
         """The highest is the newest; of two at the same moment always the same one."""
-        return self.last_ms, repr(self.consent)
+        return self.last_ms, repr(self.consent), self.user
 
 
 class Profile(msgspec.Struct, omit_defaults=True):
-    """One id. `erased_ms` is left of it after an erasure: whatever is older is not taken up again."""
+    """One id. `erased_ms` is left of it after an erasure: whatever is older is not taken up again; nor is, from before
+    `shared_ms`, what names it and nobody else: somebody who shared it with others was erased."""
 
     source: str = ""
     ref: Ref | None = None
@@ -157,6 +163,12 @@ class Profile(msgspec.Struct, omit_defaults=True):
     emails: dict[str, tuple[int, str]] = {}
     """By the user id it came with (or none): time and address."""
     erased_ms: int = 0
+    shared_ms: int = 0
+
+    @property
+    def barrier_ms(self) -> int:
+        """Of what is older not all is taken up."""
+        return max(self.erased_ms, self.shared_ms)
 
     def link(self, key: str, at_ms: int) -> bool:
         """With the id of a key. Whether that is news."""
@@ -166,26 +178,44 @@ class Profile(msgspec.Struct, omit_defaults=True):
             # Of several users of a browser the last one counts.
             others = (last_ms for other, last_ms in self.links.items() if key[0] == other[0] == "u" and other != key)
             return _is_news(before, at_ms, others)
-        if len(self.links) > MOST_LINKS:
-            del self.links[min(self.links, key=lambda key: (self.links[key], key))]
         return True
+
+    def unlink_oldest(self) -> Ref | None:
+        """Where there are more links than are kept: the id it is linked with no more, a browser if there is one. The
+        other side is to go too."""
+        if len(self.links) <= MOST_LINKS:
+            return None
+        key = min(self.links, key=lambda key: (key[0] != "a", self.links[key], key))
+        del self.links[key]
+        return Ref.of(key)
+
+    def unlink(self, other: Ref) -> bool:
+        """Forget an id, and what came with it. Whether there was anything."""
+        before = len(self.links), len(self.emails), len(self.answers)
+        self.links.pop(other.key, None)
+        if other.kind == "u":
+            self.emails.pop(other.value, None)
+            self.answers = [one for one in self.answers if one.user != other.value]
+        elif other.kind == "e":
+            self.emails = {user: given for user, given in self.emails.items() if normalise(given[1]) != other.value}
+        return before != (len(self.links), len(self.emails), len(self.answers))
 
     def linked(self, kind: Kind) -> list[tuple[int, str]]:
         """Time and value of the linked ids of a kind, newest first."""
         found = [(at_ms, key[2:]) for key, at_ms in self.links.items() if key[0] == kind]
         return sorted(found, reverse=True)
 
-    def answer(self, consent: dict[str, Any], at_ms: int) -> bool:
+    def answer(self, consent: dict[str, Any], at_ms: int, user: str = "") -> bool:
         """Whether that is news."""
         for known in self.answers:
-            if known.consent == consent:
+            if known.consent == consent and known.user == user:
                 others = (other.last_ms for other in self.answers if other is not known)
                 news = at_ms < known.first_ms or _is_news(known.last_ms, at_ms, others)
                 known.first_ms, known.last_ms = min(known.first_ms, at_ms), max(known.last_ms, at_ms)
                 return news
-        self.answers.append(Answer(consent, at_ms, at_ms))
+        self.answers.append(Answer(consent, at_ms, at_ms, user))
         self.answers.sort(key=Answer.rank)
-        del self.answers[:-MOST_VALUES]
+        self.answers = kept(self.answers)
         return True
 
     def email(self, address: str, at_ms: int, user_id: str) -> bool:

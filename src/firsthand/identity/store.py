@@ -3,8 +3,10 @@
 A row is a profile as a whole. The hash is what an erasure leaves: it tells that an id was erased, and not which.
 """
 
+import contextlib
 import hashlib
 import os
+import threading
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ import structlog
 from firsthand.eventlog.base import Position
 from firsthand.eventlog.files import open_reader, transaction
 from firsthand.eventlog.wiping import wipe
+from firsthand.identity.mending import DAMAGED, finish, mend
 from firsthand.identity.profile import Profile, Ref
 
 log = structlog.get_logger()
@@ -56,6 +59,13 @@ class ProfileReader:
         packed = self._db.execute("SELECT profile FROM profiles WHERE key = ?", (self.key(source, ref),)).get
         return None if packed is None else _decode(packed)
 
+    def positions(self) -> dict[int, Position]:
+        return dict(self._db.execute("SELECT shard, position FROM positions"))
+
+    def has_erased(self) -> bool:
+        """Whether any id was ever erased: as long as none was, no event has to be held against it."""
+        return self._db.execute("SELECT 1 FROM erasures LIMIT 1").get is not None
+
     def key(self, source: str, ref: Ref) -> int:
         """64 bits: among a million ids, two have the same one in one of 40 million files."""
         text = f"{source}\0{ref.kind}\0{ref.value}".encode("utf-8", "surrogatepass")
@@ -67,17 +77,36 @@ class ProfileStore(ProfileReader):
 
     def __init__(self, directory: Path) -> None:
         self._path = directory / FILE
+        self._lock = threading.Lock()
+        finish(self._path)
         try:
-            db = _open(self._path)
-        except (apsw.NotADBError, apsw.CorruptError):
-            log.error("what is known of visitors is damaged and learned anew from the log", file=str(self._path))
-            for suffix in ("", "-wal", "-shm"):
-                self._path.with_name(FILE + suffix).unlink(missing_ok=True)
-            db = _open(self._path)
-        super().__init__(db)
+            self._begin()
+        except DAMAGED:
+            self.mend()
 
-    def positions(self) -> dict[int, Position]:
-        return dict(self._db.execute("SELECT shard, position FROM positions"))
+    def _begin(self) -> None:
+        """Open the file; what is read here is small, and nothing goes without it."""
+        super().__init__(_open(self._path))
+        self.positions(), self.has_erased(), self.late()
+
+    def mend(self) -> None:
+        """Go on with a new file that has all that can be read of this one, but for how far the log was observed."""
+        with self._lock:  # a checkpoint comes to its end first
+            salt = getattr(self, "_salt", b"")
+            with contextlib.suppress(AttributeError):
+                self.close()
+            try:
+                kept = mend(self._path, salt or _salt(self._path), _open)
+            except DAMAGED:  # nothing of it can be read
+                for suffix in ("", "-wal", "-shm"):
+                    self._path.with_name(FILE + suffix).unlink(missing_ok=True)
+                kept = 0
+            log.error(
+                "what is known of visitors was damaged; it is learned anew from the log",
+                file=str(self._path),
+                profiles_saved=kept,
+            )
+            self._begin()
 
     def write(
         self,
@@ -91,10 +120,6 @@ class ProfileStore(ProfileReader):
             self._db.executemany(LEARN, rows)
             self._db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?)", positions.items())
             self._db.executemany("INSERT OR IGNORE INTO late VALUES (?, ?)", late)
-
-    def has_erased(self) -> bool:
-        """Whether any id was ever erased: as long as none was, no event has to be held against it."""
-        return self._db.execute("SELECT 1 FROM erasures LIMIT 1").get is not None
 
     def note_erasure(self, at_ms: int) -> None:
         self._db.execute("INSERT OR IGNORE INTO erasures VALUES (?)", (at_ms,))
@@ -114,12 +139,53 @@ class ProfileStore(ProfileReader):
 
     def checkpoint(self) -> None:
         """Bring the journal into the file, through a connection of its own so that a thread may do it."""
-        db = apsw.Connection(str(self._path))
+        with self._lock:
+            db = apsw.Connection(str(self._path))
+            try:
+                db.execute("SELECT count(*) FROM salt").fetchall()  # one that has read nothing knows of no journal
+                db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            finally:
+                db.close()
+
+
+class Unwritten(ProfileStore):
+    """For another process than deliver, which may learn from what the log has beyond the file, and write nothing."""
+
+    def __init__(self, directory: Path) -> None:
         try:
-            db.execute("SELECT count(*) FROM salt").fetchall()  # a connection that has read nothing knows of no journal
-            db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
-        finally:
-            db.close()
+            db = open_reader(directory / FILE)
+        except FileNotFoundError:
+            db = apsw.Connection(":memory:")
+            db.execute(SCHEMA)
+        ProfileReader.__init__(self, db)
+        self._learned: dict[int, bytes] = {}
+
+    def get(self, source: str, ref: Ref) -> Profile | None:
+        packed = self._learned.get(self.key(source, ref))
+        return super().get(source, ref) if packed is None else _decode(packed)
+
+    def write(
+        self,
+        profiles: Iterable[tuple[str, Ref, Profile]],
+        positions: Mapping[int, Position],
+        late: Iterable[Place] = (),
+    ) -> None:
+        self._learned |= {self.key(source, ref): _encode(profile) for source, ref, profile in profiles}
+
+    def mend(self) -> None:
+        raise apsw.CorruptError(f"{FILE} is damaged; the gateway mends it when it runs")
+
+
+def _salt(path: Path) -> bytes:
+    """Of a file that may be damaged. Without it no key of its rows means anything."""
+    db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        salt = db.execute("SELECT salt FROM salt").get
+    finally:
+        db.close()
+    if not isinstance(salt, bytes):
+        raise apsw.CorruptError("no salt")
+    return salt
 
 
 def _open(path: Path) -> apsw.Connection:

@@ -3,36 +3,25 @@
 Counts stay as they are. A delivery that was still open has ended as `filtered: erased` before it is scrubbed.
 """
 
-from collections.abc import Iterable, Iterator
-from itertools import groupby
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any
 
 import apsw
 import msgspec
 
-from firsthand.event import decoder
-from firsthand.eventlog.base import Position
-from firsthand.identity.erasure import Match, Plan
-from firsthand.ledger.reader import LedgerReader
+from firsthand.identity.erasure import Match
+from firsthand.identity.mentions import Redaction
+from firsthand.ledger.finding import Found
 from firsthand.ledger.records import Delivery, Detail, Exchange
 from firsthand.reasons import Reason
 
 ERASED = Reason("erased", None, "the visitor was erased")
-SCAN_POSITIONS = 20_000
 
 _detail = msgspec.json.Decoder(Detail)
 _exchange = msgspec.msgpack.Decoder(Exchange)
 _json = msgspec.json.Encoder()
 _packed = msgspec.msgpack.Encoder()
-
-
-class Key(NamedTuple):
-    """A row of the ledger."""
-
-    lane: int
-    shard: int
-    position: Position
-    generation: int
 
 
 def end(delivery: Delivery) -> None:
@@ -54,69 +43,35 @@ def scrubbed(detail: Detail) -> Detail:
     )
 
 
-def find(ledger: LedgerReader, match: Match, plan: Plan) -> Iterator[list[tuple[Key, str]]]:
-    """Rows of a visitor's events, with their states; yields after each step, also without rows.
-
-    Found by their places in the log, by the hash of the visitor, and by the event where a row holds one.
-    """
-    db = ledger._db
-    lanes = [lane.id for lane in ledger.lanes()]
-    at = "SELECT lane, shard, position, generation, state FROM deliveries WHERE lane = ? AND shard = ? AND position = ?"
-    for lane in lanes:
-        for start in range(0, len(plan.events), 500):
-            rows: list[Any] = []
-            for place in plan.events[start : start + 500]:
-                rows += db.execute(at, (lane, *place)).fetchall()
-            yield [(Key(*row[:4]), row[4]) for row in rows]
-    if not plan.ids:
-        return
-    tests = ["instr(event, ?)"] * len(match.needles)
-    tests += ["instr(lower(CAST(event AS TEXT)), ?)"] * len(match.addresses)
-    visitors = ", ".join(map(str, match.maybe)) or "NULL"
-    sql = (
-        "SELECT lane, shard, position, generation, state, source, visitor, event FROM deliveries"  # noqa: S608
-        " WHERE lane = ? AND shard = ? AND position BETWEEN ? AND ?"
-        f" AND (visitor IN ({visitors}) OR (event IS NOT NULL AND ({' OR '.join(tests)})))"
-    )
-    bounds = "SELECT min(position), max(position) FROM deliveries WHERE lane = ? AND shard = ?"
-    for lane in lanes:
-        for shard, upto in plan.upto.items():
-            first, last = db.execute(bounds, (lane, shard)).get
-            while first is not None and first <= min(last, upto):
-                to = min(first + SCAN_POSITIONS, upto)
-                values = (lane, shard, first, to, *match.needles, *match.addresses)
-                found: list[Any] = db.execute(sql, values).fetchall()
-                yield [(Key(*row[:4]), row[4]) for row in found if _theirs(match, *row[5:])]
-                first = to + 1
+_WHERE = "lane = ? AND shard = ? AND position = ? AND generation = ?"
 
 
-def _theirs(match: Match, source: str, visitor: int, event: bytes | None) -> bool:
-    if visitor in match.visitors:
-        return True
-    try:
-        return event is not None and match.event(source, decoder.decode(event), event)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-
-
-def scrub(db: apsw.Connection, keys: Iterable[Key]) -> int:
-    """Scrub settled rows and their attempts, within the caller's transaction; returns how many attempts there were."""
-    where = "lane = ? AND shard = ? AND position = ? AND generation = ?"
+def scrub(db: apsw.Connection, rows: Iterable[Found], match: Match) -> int:
+    """Take a visitor out of settled rows and their attempts, and out of those that mention them what does, within the
+    caller's transaction; returns how many attempts there were."""
     attempts = 0
-    for key in keys:
-        packed = db.execute(f"SELECT detail FROM deliveries WHERE {where}", key).get  # noqa: S608
+    for row in rows:
+        packed: Any = db.execute(f"SELECT detail, event FROM deliveries WHERE {_WHERE}", row.key).get  # noqa: S608
         if packed is None:
             continue
-        detail = _json.encode(scrubbed(_detail.decode(packed)))
-        db.execute(
-            f"UPDATE deliveries SET visitor = 0, message_id = NULL, event = NULL, detail = ? WHERE {where}",  # noqa: S608
-            (detail, *key),
-        )
-        rows: list[Any] = db.execute(f"SELECT id, exchange FROM attempts WHERE {where}", key).fetchall()  # noqa: S608
-        for id, exchange in rows:
-            bare = _packed.encode(_without_payload(_exchange.decode(exchange)))
+        detail, event = _detail.decode(packed[0]), packed[1]
+        change: Callable[[Exchange], Exchange] = _without_payload
+        if row.fate == "theirs":
+            sql = f"UPDATE deliveries SET visitor = 0, message_id = NULL, event = NULL, detail = ? WHERE {_WHERE}"  # noqa: S608
+            db.execute(sql, (_json.encode(scrubbed(detail)), *row.key))
+        else:
+            redaction = match.redactions[row.source]
+            if match.identity(row.source, detail.identity):
+                detail.identity = detail.sent_sha256 = None
+            else:
+                change = partial(_redacted, redaction)
+            values = (event and redaction.body(event), redaction.body(_json.encode(detail)), *row.key)
+            db.execute(f"UPDATE deliveries SET event = ?, detail = ? WHERE {_WHERE}", values)  # noqa: S608
+        exchanges: list[Any] = db.execute(f"SELECT id, exchange FROM attempts WHERE {_WHERE}", row.key).fetchall()  # noqa: S608
+        for id, exchange in exchanges:
+            bare = _packed.encode(change(_exchange.decode(exchange)))
             db.execute("UPDATE attempts SET exchange = ? WHERE id = ?", (bare, id))
-        attempts += len(rows)
+        attempts += len(exchanges)
     return attempts
 
 
@@ -133,7 +88,10 @@ def _without_payload(exchange: Exchange) -> Exchange:
     )
 
 
-def by_lane(deliveries: Iterable[tuple[int, Delivery]]) -> Iterator[tuple[int, list[Delivery]]]:
-    """Grouped as they are committed."""
-    for lane, group in groupby(sorted(deliveries, key=lambda one: one[0]), key=lambda one: one[0]):
-        yield lane, [delivery for _, delivery in group]
+def _redacted(redaction: Redaction, exchange: Exchange) -> Exchange:
+    return msgspec.structs.replace(
+        exchange,
+        url=redaction.text(exchange.url),
+        body=exchange.body and redaction.body(exchange.body),
+        response_body=redaction.body(exchange.response_body),
+    )

@@ -16,11 +16,12 @@ import msgspec
 from firsthand.eventlog.base import Position
 from firsthand.eventlog.files import open_reader, transaction
 from firsthand.eventlog.wiping import wipe
+from firsthand.identity.erasure import Match
 from firsthand.ledger.base import LedgerUnavailable
 from firsthand.ledger.consent_log import ConsentLog, pack
+from firsthand.ledger.finding import Found
 from firsthand.ledger.records import OPEN, Delivery, LaneBatch, LaneState, Range
 from firsthand.ledger.rows import DELIVERY, read_delivery
-from firsthand.ledger.scrub import Key as RowKey
 from firsthand.ledger.scrub import scrub
 
 SCHEMA = """
@@ -341,11 +342,11 @@ class SqliteLedger:
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 self._consent.export_head(now_ms)
 
-    def scrub(self, keys: Sequence[RowKey]) -> int:
-        """Take the visitor out of settled rows; returns how many attempts those had. Raises LedgerUnavailable."""
+    def scrub(self, rows: Sequence[Found], match: Match) -> int:
+        """Take a visitor out of settled rows; returns how many attempts those had. Raises LedgerUnavailable."""
         try:
             with self._lock, transaction(self._db):
-                return scrub(self._db, keys)
+                return scrub(self._db, rows, match)
         except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.BusyError) as error:
             raise LedgerUnavailable(f"the ledger cannot be scrubbed ({type(error).__name__})") from error
 

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from uuid_utils import uuid7
 
 from firsthand.config import canonical_json
+from firsthand.ledger.masking import mask_text
 from firsthand.state.database import Database, StateError
 from firsthand.state.tables import erasures
 
@@ -94,6 +95,11 @@ class Erasures:
     def _update(self, id: str, **values: Any) -> None:
         with self._database.writing() as connection:
             connection.execute(erasures.update().where(erasures.c.id == id).values(updated_at=self._now, **values))
+
+
+def why(error: Exception) -> str:
+    """What whoever asked is told where an erasure failed."""
+    return f"{type(error).__name__}: {mask_text(str(error))}"[:500]
 
 
 def _json(value: Any) -> str:

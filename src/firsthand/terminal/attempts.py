@@ -16,7 +16,10 @@ MOST_TRIES = 6
 Attempt = Mapping[str, Any]
 
 
-def attempt_lines(delivery: Mapping[str, Any], received_at: str, width: int, indent: int) -> Iterator[Text]:
+def attempt_lines(
+    delivery: Mapping[str, Any], received_at: str, width: int, indent: int, erased: bool = False
+) -> Iterator[Text]:
+    """`erased`: with the visitor went what the vendor was sent and said."""
     attempts: Sequence[Attempt] = delivery.get("attempts") or ()
     if not attempts:
         if delivery["state"] in ("filtered", "dead"):
@@ -31,7 +34,7 @@ def attempt_lines(delivery: Mapping[str, Any], received_at: str, width: int, ind
                 yield Text(f"{' ' * indent}      … {len(tries) - 5} more attempts", style="dim")
             continue
         for hop in hops:
-            yield from _attempt(hop, number, several, received_at, width, indent)
+            yield from _attempt(hop, number, several, received_at, width, indent, erased)
 
 
 def _tries(attempts: Sequence[Attempt]) -> list[list[Attempt]]:
@@ -45,7 +48,9 @@ def _tries(attempts: Sequence[Attempt]) -> list[list[Attempt]]:
     return tries
 
 
-def _attempt(attempt: Attempt, number: int, several: bool, received_at: str, width: int, indent: int) -> Iterator[Text]:
+def _attempt(
+    attempt: Attempt, number: int, several: bool, received_at: str, width: int, indent: int, erased: bool
+) -> Iterator[Text]:
     hop, response, error = attempt.get("hop", 0), attempt.get("response"), attempt.get("error")
     request = attempt["request"]
     place = urlsplit(request["url"])
@@ -60,8 +65,9 @@ def _attempt(attempt: Attempt, number: int, several: bool, received_at: str, wid
     under = Text(" " * len(start))
     if error:
         known = "it may have arrived" if error.get("sent") else "nothing was sent"
-        yield hanging(under, Text(clean(f"{known}: {error['message']}"), style="dim"), width)
-    elif response and (words := _words(response)):
+        said = f"{known}: {error['message']}" if error["message"] else known
+        yield hanging(under, Text(clean(said), style="dim"), width)
+    elif response and not erased and (words := _words(response)):
         yield cut(under.append(clean(words), style="dim"), width)
 
 

@@ -81,6 +81,9 @@ def _received(trace: Trace, width: int) -> Iterator[Text]:
     yield labelled("message", clean(trace["message_id"]), width)
     yield labelled("received", f"{full_time(trace['received_at'])} from {clean(trace['source'])}", width)
     yield from _happened(event, trace["received_at"], width)
+    if _erased(trace):
+        yield labelled("visitor", "was erased, and with them what the event said and what was sent of it", width)
+        return
     for number, (what, value) in enumerate(_visitor(event)):
         line = cut(Text().append(f"{what} ", style="dim").append(clean(value)), width - 11)
         yield labelled("" if number else "visitor", line, width)
@@ -99,6 +102,10 @@ def _happened(event: Trace, received_at: str, width: int) -> Iterator[Text]:
         yield labelled("happened", f"{full_time(happened)}, by our clock; the sender's said {clean(original)}", width)
     elif abs(parse_time(received_at) - parse_time(happened)) >= 1000:
         yield labelled("happened", f"{full_time(happened)}, {ago(happened, received_at)}", width)
+
+
+def _erased(trace: Trace) -> bool:
+    return _at(trace["event"], "context", "erased") is True
 
 
 def _visitor(event: Trace) -> list[tuple[str, Any]]:
@@ -168,7 +175,7 @@ def _integration(
         said = ", ".join(f"{name} {value}" for name, value in known.items())
         yield labelled("known", clean(said), width, INDENT)
     yield labelled("mapping", _mapping(latest, trace), width, INDENT)
-    yield from attempt_lines(latest, trace["received_at"], width, INDENT)
+    yield from attempt_lines(latest, trace["received_at"], width, INDENT, _erased(trace))
     if paused := latest.get("paused"):
         yield labelled("paused", Text(_paused(paused, trace, now_ms), style="yellow"), width, INDENT)
     elif latest["state"] == "retrying" and (again := latest.get("next_attempt_at")):
@@ -218,6 +225,8 @@ def _why(delivery: Trace, trace: Trace, width: int, where: list[str]) -> Iterato
         yield labelled("why", clean(reason["message"]), width, INDENT)
     if field and code == "field_invalid" and (value := _look_up(trace["event"], field)) is not None:
         yield labelled("it is", cut(clean(json.dumps(value, ensure_ascii=False)), width - 13), width, INDENT)
+    if _erased(trace) and code != "erased":
+        return  # a replay ends as erased
     if code in REMEDIES:
         yield labelled("do", REMEDIES[code], width, INDENT)
     if code in REPLAYABLE:
