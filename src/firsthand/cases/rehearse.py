@@ -15,9 +15,10 @@ from firsthand.config import Config, ConfigError, Consent, Integration
 from firsthand.config.convert import convert, did_you_mean
 from firsthand.config.document import Document
 from firsthand.consent import Decision
-from firsthand.deliver.attempt import Attempts, Item
+from firsthand.deliver.attempt import Attempts
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
+from firsthand.deliver.item import Item
 from firsthand.deliver.process import callers_of
 from firsthand.deliver.redirects import Sender
 from firsthand.event import Event, canonical_name, format_time, parse_time

@@ -16,6 +16,7 @@ from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.gone import Gone
 from firsthand.deliver.identifying import Identifier
+from firsthand.deliver.item import Item
 from firsthand.deliver.outcome import CUT_SHORT, Given, conclude, dead, note
 from firsthand.deliver.permission import Permission
 from firsthand.deliver.poison import Care
@@ -23,9 +24,8 @@ from firsthand.deliver.policy import CONFIGURATION, backoff, retry_after, verdic
 from firsthand.deliver.redirects import Sender
 from firsthand.deliver.tail import UNREADABLE
 from firsthand.event import Event, decoder, parse_time
-from firsthand.eventlog.base import Position
 from firsthand.identity import Hub
-from firsthand.ledger.records import Delivery, Failure
+from firsthand.ledger.records import Failure
 from firsthand.ledger.scrub import ERASED, end
 from firsthand.reasons import HELD, Dead, Filtered, Reason
 from firsthand.vendors.base import Answer, AnyVendor, Identity, Input, Request, Setup, Verdict
@@ -37,43 +37,11 @@ RESTING = frozenset({429, 503})
 """Statuses whose `Retry-After` (429: even without one) rests the whole lane, not only the one delivery."""
 
 
-Key = tuple[int, Position, int]
-"""Shard, position and generation of a delivery."""
-
-
-class Item:
-    """A delivery on its way through a lane, with its event once decoded.
-
-    `place` is its place in the lane's window until it is settled for the first time; `on_outcome` is told of its next
-    outcome, whatever that is. Of one that was held: `leaving` until it is decided again, `stored` while its event is
-    in the ledger only, `answer` the one that brought it back, `early` why its time is up before it is. `counted` is
-    the answer by which it may be sent, where that is not its own.
-    """
-
-    __slots__ = ("answer", "counted", "delivery", "early", "event", "leaving", "name", "on_outcome", "place", "stored")
-
-    def __init__(self, delivery: Delivery, event: Event | None, name: str) -> None:
-        self.delivery = delivery
-        self.event = event
-        self.name = name
-        self.place: Any = None
-        self.on_outcome: Callable[[], None] | None = None
-        self.leaving = self.stored = False
-        self.answer: GivenAnswer | None = None
-        self.counted: GivenAnswer | None = None
-        self.early = ""
-
-    @property
-    def key(self) -> Key:
-        return self.delivery.shard, self.delivery.position, self.delivery.generation
-
-
 class Attempts:
     """The attempts of one integration.
 
     `callers` are, per source, the callers whom that source's vendor ids may belong to (several when a source feeds
-    several accounts of one vendor). `care` is taken after the process has
-    died again and again.
+    several accounts of one vendor). `care` is taken after the process has died again and again.
     """
 
     def __init__(
@@ -358,14 +326,6 @@ class Attempts:
     def dead(self, item: Item, reason: Reason) -> None:
         """It could not be sent."""
         dead(item.delivery, reason)
-
-
-def event_of(delivery: Delivery) -> Event | None:
-    """None where it can't be read."""
-    try:
-        return decoder.decode(delivery.event or b"")
-    except UNREADABLE:
-        return None
 
 
 def _as_answered(event: Event, answer: GivenAnswer | None) -> Event:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 
 from firsthand.consent import GivenAnswer
-from firsthand.deliver.attempt import Item
+from firsthand.deliver.item import Item
 from firsthand.event import Event
 from firsthand.eventlog.base import Position, visitor_hash
 from firsthand.ledger.records import Delivery

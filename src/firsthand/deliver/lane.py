@@ -16,10 +16,11 @@ import structlog
 
 from firsthand.config import Integration
 from firsthand.consent import GivenAnswer, is_answer
-from firsthand.deliver.attempt import Attempts, Item, Key, event_of
+from firsthand.deliver.attempt import Attempts
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.holding import Holding, Restore
+from firsthand.deliver.item import Item, Key, event_of
 from firsthand.deliver.openset import OpenSet
 from firsthand.deliver.passing import Passing
 from firsthand.deliver.poison import Suspect, set_aside

@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Collection
 
-from firsthand.deliver.attempt import Item
+from firsthand.deliver.item import Item
 from firsthand.eventlog.base import Position
 
 MOST_OPEN = 10_000

@@ -1,17 +1,15 @@
 """Whether consent lets a delivery be sent: by the event's own answer, and by what its visitor has said since."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from firsthand.config import Integration
 from firsthand.consent import GivenAnswer, decide_again, decide_consent, decide_opted_out, decide_unknown
+from firsthand.deliver.item import Item
 from firsthand.event import Event, moment
 from firsthand.reasons import Reason
 from firsthand.vendors.base import AnyVendor
 from firsthand.vendors.installed import policy_of
-
-if TYPE_CHECKING:
-    from firsthand.deliver.attempt import Item
 
 
 class Visitor(Protocol):
@@ -46,7 +44,7 @@ class Permission:
         """Whether a `context.consent` decides what waits for an answer here."""
         return decide_consent(consent, self.policy).decision != "hold"
 
-    def decide(self, item: "Item", event: Event, now_ms: int) -> Reason | None:
+    def decide(self, item: Item, event: Event, now_ms: int) -> Reason | None:
         """Record what consent lets be done with a delivery now. It may be `held` after that; a reason says why it is
         not to be sent at all."""
         delivery = item.delivery

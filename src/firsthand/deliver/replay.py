@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Callable
 import msgspec
 import structlog
 
-from firsthand.deliver.attempt import Item
 from firsthand.deliver.clock import Clock
+from firsthand.deliver.item import Item
 from firsthand.deliver.lane import Lane
 from firsthand.deliver.tail import UNREADABLE
 from firsthand.event import decoder

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Collection
 
-from firsthand.deliver.attempt import Item, Key
+from firsthand.deliver.item import Item, Key
 
 
 class Slot:
