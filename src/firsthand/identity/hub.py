@@ -30,7 +30,7 @@ CACHED = 30_000
 POSITION_EVERY = 10_000
 """Positions that may pass before they are noted though nothing was learned: so many are observed again at most."""
 MOST_DIRTY = 50_000
-MOST_ASKED = 4_096
+MOST_ASKED = 16_384
 """Visitors whose answers are kept until the hub learns again. While a backlog drains, that may be long."""
 
 

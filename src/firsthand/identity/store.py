@@ -47,11 +47,6 @@ class ProfileReader:
         self._db = db
         self._salt: bytes = db.execute("SELECT salt FROM salt").get or b""
 
-    @classmethod
-    def open(cls, directory: Path) -> "ProfileReader":
-        """For another process than deliver. Raises FileNotFoundError while there is none."""
-        return cls(open_reader(directory / FILE))
-
     def close(self) -> None:
         self._db.close()
 
