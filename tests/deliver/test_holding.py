@@ -51,7 +51,7 @@ async def test_an_answer_releases_what_was_held_with_its_own_time(world: World) 
     await world.settle()
     assert world.sent() == ["m1", "m2"]
     assert world.state("m1") == world.state("m2") == ("delivered", None)
-    assert world.state("answer") == ("filtered", "not_mapped")
+    assert world.state("answer") == ("filtered", "no_counterpart")
     assert world.delivery("m1").delivery.received_ms == NOW_MS
     assert decision(world, "m1") == ("allow", "categories", "2026-11-22T12:00:40.000Z")
     counts = await world.counts()
