@@ -231,6 +231,14 @@ def test_an_id_that_is_back_after_another_one_is_so_after_a_restart(shop: Shop) 
     assert shop.gum("a", at=130) == "gum-1"
 
 
+def test_who_opts_out_of_one_account_has_not_opted_out_of_another(shop: Shop) -> None:
+    other = "criteo_gum_id@456"
+    shop.see(sync(1, "OK", "gum-1", anonymous_id="a"), event(2, anonymous_id="a", ids={other: "gum-2"}))
+    shop.see(sync(5, "OptOut", anonymous_id="a"))
+    assert shop.known("a").opt_out_ms([GUM, "criteo_gum_id"]) == NOW_MS + 5 * SECOND
+    assert shop.known("a").opt_out_ms([other, "criteo_gum_id"]) is None
+
+
 def test_an_id_opted_out_of_is_no_new_one_without_its_caller(shop: Shop) -> None:
     shop.see(sync(1, "OK", "gum-1", anonymous_id="a"), sync(5, "OptOut", anonymous_id="a"))
     shop.see(event(9, anonymous_id="a", ids={"criteo_gum_id": "gum-1"}))

@@ -189,16 +189,20 @@ class Known:
         obtained since says otherwise. Asked of the event's browser; of an event that names none, of all that are the
         user's alone."""
         profiles = self._circle(0) or [*self._circle(1), *filter(self._alone, self._circle(2))]
-        known = [id for profile in profiles for name in names if (id := profile.ids.get(name)) is not None]
+        named = [[id for profile in profiles if (id := profile.ids.get(name)) is not None] for name in names]
+        known = [id for ids in named for id in ids]
         opted_out_ms = max((id.opted_out_ms for id in known), default=0)
         if not opted_out_ms:
             return None
-        for id in known:
-            value, seen = id.current(0) or ("", None)
-            newer = seen is not None and seen.obtained_ms > opted_out_ms
-            # With a caller or without: a value opted out of under one name is no new one under the other.
-            if newer and not any(other.gone(value, opted_out_ms + 1) for other in known):
-                return None
+        for ids in named:
+            # By name: who opted out of another caller has not opted out of ours.
+            since_ms = max((id.opted_out_ms for id in ids), default=0)
+            for id in ids:
+                value, seen = id.current(0) or ("", None)
+                newer = seen is not None and seen.obtained_ms > since_ms
+                # With a caller or without: a value opted out of under one name is no new one under the other.
+                if newer and not any(other.gone(value, other.opted_out_ms + 1) for other in known):
+                    return None
         return opted_out_ms
 
     def identity(self, name: str, caller: str = "") -> Identity:
