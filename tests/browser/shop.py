@@ -94,6 +94,9 @@ class Scene:
     def answered(self) -> None:
         """Until the pages have the answers to all that they sent, and the cookies that come with them."""
         until("all is answered", lambda: not self._under_way, 10)
+        for page in (page for visitor in self._visitors for page in visitor.pages):
+            # The browser has the answer; the page's script has it when it is next at rest.
+            page.evaluate("() => new Promise((done) => setTimeout(done, 100))")
 
     def open(self, visitor: Any, path: str = "", host: str = "www.shopname.com") -> Any:
         """A new tab at a page, its script loaded."""

@@ -186,6 +186,7 @@ def test_what_waits_offline_outlives_the_page_once_it_may_be_kept(scene: Scene) 
     events = scene.until("page", "Consent Updated", "One", "Two", "page")
     assert events[2]["properties"] == {"text": "a\nb"}
     assert len({event["anonymousId"] for event in events}) == 1
+    scene.answered()
     assert set(stored(page)["local"]) == {"fh_proposal"}
 
 
