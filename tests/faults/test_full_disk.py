@@ -17,7 +17,7 @@ IN_FLIGHT = 32 + 256
 
 
 class Disk:
-    """A small file system of its own, and a file on it that takes the room."""
+    """A small file system of its own, and a file on it that takes the room. What the test sends fits on it otherwise."""
 
     def __init__(self, path: Path) -> None:
         self.data = path / "data"
@@ -43,7 +43,7 @@ class Disk:
 def disk(tmp_path: Path) -> Iterator[Disk]:
     path = tmp_path / "disk"
     path.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", path], capture_output=True, text=True)
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=96m", "none", path], capture_output=True, text=True)
     if mounted.returncode:
         pytest.skip(f"a small disk can't be mounted here: {mounted.stderr.strip()}")
     yield Disk(path)
