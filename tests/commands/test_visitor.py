@@ -60,7 +60,7 @@ def test_a_preview_knows_what_nobody_has_read_yet(folder: Path, firsthand: First
 
 def test_what_stays_is_said(folder: Path, firsthand: Firsthand) -> None:
     said = firsthand("visitor", "erase", "--email", ANN, "--dry-run").out
-    assert "2 users who have an address with them stay; --with-linked-users takes them too" in said
+    assert "2 users with an address in common with them, not taken; --with-linked-users takes them too" in said
     assert "1  events of others stay, without the address that they mention" not in said
     assert "3  events of others stay, without the address that they mention" in said
 

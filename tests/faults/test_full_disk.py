@@ -17,7 +17,7 @@ IN_FLIGHT = 32 + 256
 
 
 class Disk:
-    """A small file system of its own, and a file on it that takes the room. What the test sends fits on it otherwise."""
+    """A small file system of its own, and a file on it that takes the room. What a test sends has room without it."""
 
     def __init__(self, path: Path) -> None:
         self.data = path / "data"

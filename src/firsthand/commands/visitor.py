@@ -16,12 +16,12 @@ app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Erase or 
 AnonymousId = Annotated[str | None, typer.Option("--anonymous-id", help="The visitor by an anonymous id.")]
 UserId = Annotated[str | None, typer.Option("--user-id", help="The visitor by the shop's own id of the user.")]
 Email = Annotated[str | None, typer.Option("--email", help="The visitor by an e-mail address, in any case.")]
-Source = Annotated[str | None, typer.Option(help="Only at this source. [default: at all of them]")]
+Source = Annotated[str | None, typer.Option(help="Only at this source. \\[default: at all of them]")]
 LinkedUsers = Annotated[
     bool, typer.Option("--with-linked-users", help="Also the users who only have an e-mail address with the visitor.")
 ]
 Data = Annotated[
-    Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
+    Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -40,8 +40,7 @@ def erase(
 ) -> None:
     """Erase a visitor from every store, for good: all ids linked with the one named, and their events.
 
-    Works while the gateway runs and while it does not. What is still waiting is not sent, a replay does not bring
-    it back, and events from before that arrive later are erased too. Events from after it are a new visitor's.
+    What waits is not sent, no replay brings it back, and what arrives late is erased too. The gateway may run.
     """
     from firsthand import visitors
     from firsthand.cli import fail, print_json, settings_with
@@ -127,15 +126,19 @@ def _look(look: Callable[[], T]) -> T:
 
 
 def _print_found(found: dict[str, Any], what: str) -> None:
-    names = {"anonymous_ids": "anonymous ids", "user_ids": "user ids", "emails": "e-mail addresses"}
+    names = {"anonymous_ids": "anonymous id", "user_ids": "user id", "emails": "e-mail address"}
     for source, ids in found["ids"].items():
-        counts = ", ".join(f"{len(ids[kind])} {name}" for kind, name in names.items() if ids[kind])
-        print(f"{source}: {counts}")
+        print(f"{source}: {', '.join(_many(len(ids[kind]), name) for kind, name in names.items() if ids[kind])}")
     for source, shared in found["shared_browsers"].items():
-        print(f"{source}: {len(shared)} browsers are shared with other users, whose events stay")
+        print(f"{source}: {_many(len(shared), 'browser')} shared with other users, whose events stay")
     for source, users in found["linked_users"].items():
-        print(f"{source}: {len(users)} users who have an address with them stay; --with-linked-users takes them too")
+        who = _many(len(users), "user")
+        print(f"{source}: {who} with an address in common with them, not taken; --with-linked-users takes them too")
     print(f"  {found['events']:>8}  events {what}")
     if found["mentions"]:
         print(f"  {found['mentions']:>8}  events of others stay, without the address that they mention")
     print(f"  {found['deliveries']:>8}  deliveries, {found['open_deliveries']} of them not settled yet")
+
+
+def _many(count: int, name: str) -> str:
+    return f"{count} {name}" + ("" if count == 1 else "es" if name.endswith("s") else "s")
