@@ -17,7 +17,7 @@ demo: setup
 	$(BIN)/firsthand demo
 
 test: lint node chromium
-	$(BIN)/pytest --numprocesses auto --dist loadgroup
+	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 # everything goes wrong at random for a while, and every event is followed to its end: docs/chaos.md
 CHAOS_SECONDS ?= 180

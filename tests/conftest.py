@@ -8,14 +8,6 @@ import pytest
 from tests.gateway import Emulator
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Side by side go the tests of different files, which share their gateways; demos all want the same ports."""
-    for item in items:
-        together = "demo" if item.path.name in ("test_demo.py", "test_readme.py") else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(together))
-
-
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     outcome: Any = yield

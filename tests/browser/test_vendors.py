@@ -107,7 +107,9 @@ _df.identify({{ criteo_gum_id: "abc123-def456-ghi789" }});
 ({ORDER.replace("firsthand", "_df")})();
 </script>"""
     scene.put(head=STUB.replace("firsthand", "_df") + scene.tag(**{"global": "_df"}) + calls)
-    scene.open(scene.visitor())
+    visitor = scene.visitor()
+    visitor.route("**/v1/settings**", lambda route: route.abort())  # no sync, whose id would be newer than this one
+    scene.open(visitor)
     order = scene.event("Order Completed")
     assert scene.delivery(order, "criteo")["state"] == "delivered"
     (sent,) = criteo(scene, "trackTransaction")
@@ -232,6 +234,7 @@ def test_the_vendor_blocked_by_the_browser(scene: Scene) -> None:
     errors: list[str] = []
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.route("**/criteo-s2s/sync**", lambda route: route.abort("blockedbyclient"))
+    page.route("**/v1/sync/criteo?**", lambda route: route.abort("blockedbyclient"))  # it leads there
     page.goto(scene.url())
     page.evaluate("() => firsthand.identify({email: 'ada@example.com'})")
     page.evaluate(ORDER)
