@@ -247,12 +247,12 @@ class Lane:
         unwanted = self.attempts.unwanted(event, item.name)
         if self.attempts.gone.fate(delivery) == "theirs":
             self.attempts.erased(item)
-            self.finish(item)
-        elif unwanted is None:
-            self.enqueue(item)
-        else:
+        elif unwanted is not None:
             self.attempts.filtered(item, unwanted)
-            self.finish(item)
+        else:
+            self.enqueue(item)
+            return
+        self.finish(item)
 
     def _release(self, event: Event, source: str, received_ms: int, visitor: int) -> None:
         """What an event's visitor has waiting for what it brings, an answer on consent or the vendor's id, goes before
