@@ -6,7 +6,9 @@ from urllib.parse import quote
 
 from msgspec import json
 
+from firsthand.event import Event
 from firsthand.reasons import Dead
+from firsthand.vendors.anonymity import anonymous_text, anonymous_url, ids_of
 from firsthand.vendors.base import Input, Request, Setup
 from firsthand.vendors.criteo_s2s.events import criteo_event
 from firsthand.vendors.criteo_s2s.settings import CriteoS2S
@@ -68,7 +70,20 @@ def envelope(settings: CriteoS2S, given: Input) -> dict[str, Any]:
     }
     if allowed and anonymous(body):
         raise Dead("identity_missing", "Criteo needs a GUM ID, an e-mail address, a device's id or an anonymousId")
-    return known(body)
+    return known(body if allowed else without_ids(body, event))
+
+
+def without_ids(body: dict[str, Any], event: Event) -> dict[str, Any]:
+    """The same for a visitor who is not to be named: addresses and texts that shops write may tell who it was."""
+    ids, (sent,) = ids_of(event), body["events"]
+    texts = {name: anonymous_text(sent[name], ids) for name in ("category", "keywords") if name in sent}
+    urls = {name: anonymous_url(body[name], ids) for name in ("full_url", "previous_url")}
+    return {
+        **body,
+        **urls,
+        "useragent": anonymous_text(body["useragent"], ids),
+        "events": [known({**sent, **texts})],
+    }
 
 
 def identity(settings: CriteoS2S, given: Input, context: Fields) -> dict[str, Any]:
