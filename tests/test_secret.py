@@ -1,4 +1,4 @@
-"""What is signed and encrypted for browsers: it comes back whole, or counts for nothing."""
+"""What is signed, encrypted and made for browsers: it comes back whole, or counts for nothing."""
 
 import multiprocessing
 import pickle
@@ -79,10 +79,21 @@ def test_the_last_bits_of_a_token_count_too() -> None:
         assert [one for one in alike if read("sync", one) is not None] == [token]
 
 
+@given(st.text(max_size=40), st.text(max_size=40))
+@example("", "\ud800")
+def test_an_id_is_one_secrets_for_one_purpose(about: str, other: str) -> None:
+    made = SECRET.make_id("rsa", about)
+    assert made.version == 4
+    assert made == Secret(b"0" * 32).make_id("rsa", about)
+    assert made not in (OTHER.make_id("rsa", about), SECRET.make_id("fh_sid", about))
+    assert (made == SECRET.make_id("rsa", other)) is (about == other)
+
+
 def test_the_tokens_of_today_are_those_of_tomorrow() -> None:
     """Cookies live for a year: a release that made other keys would end them all."""
     assert SECRET.sign("sync", b"data") == "dBaQvFeVnNLBLq38aWO7vD9-3BEMEhztDzQB6Ng6_FFkYXRh"
     assert SECRET.decrypt("email", "zo_Sy4XcuSv5nJc-ecUPrWZElHMU3oGxHcMbttYtxqTYglZ1BAZzohMaHik") == b"jane@example.com"
+    assert str(SECRET.make_id("rsa", "1 visitor")) == "a507a4db-fdda-49fe-bb4b-5d9ef8806997"
 
 
 def test_a_secret_shows_itself_nowhere() -> None:

@@ -1,4 +1,4 @@
-"""The secret that signs and encrypts what browsers are given to keep: cookies, and addresses to come back to.
+"""The secret behind what browsers are given to keep: it signs addresses to come back to, encrypts cookies, makes ids.
 
 There is one for all processes that serve the same pages, and a key derived from it for each purpose, so that what
 was made for one purpose counts for nothing under another. Whoever changes the secret makes all of it void; nothing
@@ -13,6 +13,7 @@ import os
 import re
 import secrets
 import tempfile
+import uuid
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -71,10 +72,12 @@ class Secret:
     `verify` and `decrypt` take whatever a stranger sends and never raise; only the exact text that was made counts.
     """
 
-    __slots__ = ("_ciphers", "_keys", "_root")
+    __slots__ = ("_ciphers", "_ids", "_keys", "_root")
 
     def __init__(self, root: bytes) -> None:
         self._root = root
+        # All ids hang on this one key, so that to keep visitors' ids is to keep this, whatever becomes of the root.
+        self._ids = self._derive("make", "ids")
         self._keys: dict[str, bytes] = {}
         self._ciphers: dict[str, AESGCM] = {}
 
@@ -96,6 +99,12 @@ class Secret:
         data = _bytes(token)[KEY_BYTES:]
         expected = self.sign(purpose, data)
         return data if hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace")) else None
+
+    def make_id(self, purpose: str, about: str) -> uuid.UUID:
+        """The UUID v4 of somebody for a purpose, always the same one. Only who has the secret can make it, or tell that
+        the ids for two purposes are the same somebody's."""
+        key = hmac.digest(self._ids, purpose.encode(), "sha256")
+        return uuid.UUID(bytes=hmac.digest(key, about.encode("utf-8", "surrogatepass"), "sha256")[:16], version=4)
 
     def encrypt(self, purpose: str, data: bytes) -> str:
         """The data as only this secret can read it (AES-256-GCM), another text each time.

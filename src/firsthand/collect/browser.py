@@ -7,7 +7,6 @@ removes what is there. A cookie is only the business of a page of our own site, 
 import re
 import uuid
 from collections.abc import Iterable, Sequence
-from hashlib import blake2b
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -190,12 +189,12 @@ class Visit:
 
     def _new(self, event: Event, name: str, max_age: float) -> str:
         """A UUID v4. Two requests of a new visitor that arrive at once get the same one, as both carry the anonymous id
-        that the page made; so it is made from that, and anew once an older one of this name has surely expired."""
+        that the page made; so it is made from that, and anew once an older one of this name has surely expired. It
+        takes the secret to make it, as the anonymous id itself is sent to other vendors, who are not to know these."""
         visitor = self._anonymous or event.anonymous_id
         if visitor is None:
             return str(uuid.uuid4())
-        seed = f"{name} {int(self._now // max_age)} {visitor}"
-        return str(uuid.UUID(bytes=blake2b(seed.encode(), digest_size=16).digest(), version=4))
+        return str(self._secret.make_id(name, f"{int(self._now // max_age)} {visitor}"))
 
     # -- vendors' cookies ------------------------------------------------------------------------------------------
 
