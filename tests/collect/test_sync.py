@@ -168,10 +168,10 @@ async def test_a_vendor_without_syncs_has_none() -> None:
 async def test_an_id_becomes_an_event_of_the_visitor(page: Page) -> None:
     page.jar["fh_aid"] = ID
     page.headers["user-agent"] = "Mozilla/5.0"
-    answer = await page.report(id="gum/1 +é%2F", consent=TCF)
+    answer = await page.report(id="gum/1 +é%2F", consent=TCF, anonymousId=ID)
     assert (answer.status, answer.json) == (200, {"success": True})
     event = page.last
-    assert (event["type"], event["anonymousId"], event["previousId"]) == ("identify", ID, PROPOSAL)
+    assert (event["type"], event["anonymousId"], event.get("previousId")) == ("identify", ID, None)
     assert event["properties"] == {"sync": {"vendor": "criteo", "caller": "123", "status": "OK"}}
     assert event["context"]["ids"] == {"criteo_gum_id@123": "gum/1 +é%2F"}
     assert event["context"]["consent"] == TCF
@@ -179,7 +179,6 @@ async def test_an_id_becomes_an_event_of_the_visitor(page: Page) -> None:
 
 
 async def test_without_permission_for_cookies_the_id_belongs_to_the_proposal(page: Page) -> None:
-    page.jar["fh_aid"] = ID
     answer = await page.report()
     assert (answer.set_cookies, page.last["anonymousId"]) == ([], PROPOSAL)
     assert "consent" not in page.last["context"]
@@ -293,17 +292,48 @@ async def test_what_is_no_report_is_refused(page: Page, body: bytes) -> None:
     assert code in ("malformed_json", "field_invalid", "too_deep")
 
 
-async def test_a_number_for_the_caller_and_a_stranger_without_origin_are_taken(page: Page) -> None:
-    del page.headers["origin"]
+async def test_the_caller_may_be_a_number(page: Page) -> None:
+    assert (await page.report(callerId=123, consent=TCF)).status == 200
+
+
+@pytest.mark.parametrize("consent", [TCF, None])
+async def test_an_id_for_another_visitor_than_the_browsers_is_refused(page: Page, consent: Any) -> None:
+    """Whoever has somebody's anonymous id could give them an id of their own."""
     page.jar["fh_aid"] = ID
-    answer = await page.report(callerId=123, consent=TCF)
-    assert (answer.status, answer.set_cookies) == (200, [])
-    assert page.last["anonymousId"] == PROPOSAL, "cookies are the business of pages"
+    answer = await page.report(consent=consent, anonymousId=OTHER_PROPOSAL)
+    assert (error(answer), answer.set_cookies, page.kept) == ((403, "visitor_mismatch"), [], [])
+
+
+async def test_a_report_that_names_nobody_is_the_browsers_own(page: Page) -> None:
+    page.jar["fh_aid"] = ID
+    assert (await page.report(consent=TCF, anonymousId=None)).status == 200
+    assert page.last["anonymousId"] == ID
 
 
 # -- pages of others -------------------------------------------------------------------------------------------------
 
 EVIL = "https://evil.example"
+
+
+@pytest.mark.parametrize("origins", [(), ("https://www.shop.example",)])
+@pytest.mark.parametrize("origin", [None, "null", "", "https://shop.example.evil.example", "https://shop.exampl"])
+@pytest.mark.parametrize("more", [{}, {"authorization": "Bearer web-key"}, {"referer": "https://www.shop.example/"}])
+async def test_only_pages_report(origins: tuple[str, ...], origin: str | None, more: dict[str, str]) -> None:
+    page = Page(source=Source(key="web", write_key="web-key", origins=origins))
+    del page.headers["origin"]
+    if origin is not None:
+        page.headers["origin"] = origin
+    page.headers |= more
+    for cookies in ({}, {"fh_aid": PROPOSAL}):
+        page.jar = cookies
+        assert error(await page.report(consent=TCF)) == (403, "origin_not_allowed")
+    assert page.kept == []
+
+
+async def test_a_page_without_a_name_reports_where_the_browser_vouches_for_its_site(page: Page) -> None:
+    """A page with the policy `no-referrer`, on the collector's own host."""
+    page.headers |= {"origin": "null", "sec-fetch-site": "same-origin"}
+    assert (await page.report(consent=TCF)).status == 200
 
 
 @pytest.mark.parametrize("origins", [(), ("https://www.shop.example",)])
@@ -405,10 +435,3 @@ async def test_an_opt_out_removes_the_vendors_cookie(page: Page) -> None:
     page.jar["crto_mapped_user_id"] = "gum"
     await page.report("OptOut", None, consent=TCF)
     assert "crto_mapped_user_id" not in page.jar
-
-
-async def test_another_proposal_is_linked_to_the_visitor(page: Page) -> None:
-    page.jar["fh_aid"] = ID
-    page.proposal = OTHER_PROPOSAL
-    await page.report(consent=TCF)
-    assert (page.last["anonymousId"], page.last["previousId"]) == (ID, OTHER_PROPOSAL)

@@ -81,6 +81,25 @@ async def test_a_visitor_who_has_become_somebody_else_is_not_who_asked(page: Pag
     assert error(await page.comes_back(location, "gum-1")) == (403, "address_invalid")
 
 
+async def test_an_address_for_somebody_who_keeps_no_cookie_is_not_for_a_browser_that_has_one() -> None:
+    """Anybody can be shown it by a page of the shop that takes images from its visitors."""
+    page = Page(criteo(basis="none"))
+    location = (await page.goes(None)).headers["location"]
+    page.jar["fh_aid"] = OTHER_PROPOSAL
+    assert error(await page.comes_back(location, "victims-gum")) == (403, "address_invalid")
+    assert page.kept == []
+
+
+async def test_a_page_that_the_source_does_not_name_any_more_is_not_enough() -> None:
+    named = Source(key="web", write_key="web-key", origins=("https://www.shop.example",))
+    page = Page(source=named)
+    location = (await page.goes()).headers["location"]
+    page.jar = {}
+    back = await page.comes_back(location, "gum-1", "https://user-content.shop.example/")
+    assert (error(back), page.kept) == ((403, "address_invalid"), [])
+    assert (await page.comes_back(location, "gum-1", "https://www.shop.example/")).status == 200
+
+
 async def test_who_has_withdrawn_on_the_way_has_withdrawn(page: Page) -> None:
     location = (await page.goes()).headers["location"]
     page.client.now = NOW + 5

@@ -30,7 +30,7 @@ SEALING = "cookie"
 PARAMETERS = 200
 MOST_REMOVED = 50
 EMAIL_LENGTH = 254
-_is_uuid = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+is_uuid = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 # A vendor's own tag may have set the cookie before us, and not all write hyphens.
 _is_guid = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}").fullmatch
 _is_opaque = re.compile(r"[!-~]{1,512}").fullmatch
@@ -160,11 +160,11 @@ class Visit:
     def _recognise(self, event: Event, ids: dict[str, str], by_script: bool, reset: bool) -> None:
         rule, context = self._source.cookies, event.context
         if self._anonymous is None:
-            self._anonymous = self._jar.get(rule.anonymous_id, _is_uuid)
+            self._anonymous = self._jar.get(rule.anonymous_id, is_uuid)
         if by_script:
             self._name(event, reset)
         if self._session is None:
-            known = None if self._somebody_else else self._jar.get(rule.session, _is_uuid)
+            known = None if self._somebody_else else self._jar.get(rule.session, is_uuid)
             self._session = known or self._new(event, rule.session, rule.session_max_age)
         context.setdefault("sessionId", self._session)
         for cookie in self._declared:
@@ -180,7 +180,7 @@ class Visit:
             self._anonymous = self._session = None
             self._somebody_else = True
         if self._anonymous is None:
-            if proposal is not None and not _is_uuid(proposal):
+            if proposal is not None and not is_uuid(proposal):
                 return  # not the script's
             self._anonymous = proposal or str(uuid.uuid4())
         if proposal is not None and proposal != self._anonymous and event.previous_id is None:

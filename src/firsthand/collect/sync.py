@@ -20,7 +20,7 @@ import msgspec
 
 from firsthand.collect import pixel, return_address
 from firsthand.collect.access import Access, is_first_party, preflight
-from firsthand.collect.browser import SCRIPT, Visit
+from firsthand.collect.browser import SCRIPT, Visit, is_uuid
 from firsthand.collect.cookies import Jar, set_cookie
 from firsthand.collect.faults import Fault
 from firsthand.collect.hosts import Site, site_of, site_of_page
@@ -141,8 +141,9 @@ class Syncs:
             self._access.verify(source, request)
         report = _read_report(sent)
         source = self._access.check(source, report.write_key, request, 1)
-        if _is_elsewhere(source, headers):
+        if b"origin" not in headers or not is_first_party(source, headers):  # browsers name it with each POST
             raise _elsewhere(source)
+        _check_visitor(source, report.anonymous_id, headers)
         asked = self._visitor(source, report.anonymous_id, report.consent, scope, headers)
         if asked.event.anonymous_id is None:
             raise _nobody()
@@ -191,15 +192,15 @@ class Syncs:
         id = None if text in ("", MACRO) else _id(text)
         if id is None and text not in ("", MACRO):
             raise Fault(400, "field_invalid", f"an id has 1 to {ID_LENGTH} printable characters")
-        jar = Jar(headers.get(b"cookie") if said.keep else None)
+        jar = Jar(headers.get(b"cookie"))
         is_theirs = jar.get(source.cookies.anonymous_id, said.anonymous_id.__eq__) is not None
-        if not is_theirs and (source.cookies.anonymous_id in jar or not _comes_from(said.site, headers)):
+        if not is_theirs and (source.cookies.anonymous_id in jar or not _comes_from(said.site, source, headers)):
             raise Fault(403, "address_invalid", "this address was made for another visitor")
         event = self._event(said.anonymous_id, {"consent": said.consent} if said.consent else {}, scope, headers)
         event.message_id = return_address.message_id(token)
         event.timestamp = format_time(said.at * 1000)  # the consent is of then: who has withdrawn since has withdrawn
-        site = site_of(headers.get(b"host", b"")) if is_theirs else None
-        asked = Asked(source, offers, event, jar, site, _is_secure(scope))
+        site = site_of(headers.get(b"host", b"")) if is_theirs and said.keep else None
+        asked = Asked(source, offers, event, jar if said.keep else Jar(None), site, _is_secure(scope))
         return 200, pixel.GIF, [*pixel.HEADERS, *await self._take(asked, sync, "OK" if id else "unknown", id)]
 
     # -- steps -----------------------------------------------------------------------------------------------------
@@ -362,10 +363,18 @@ def _page_site(headers: Headers) -> str:
     return "" if site is None else site.domain or site.name
 
 
-def _comes_from(site: str, headers: Headers) -> bool:
-    """Whether a browser that was led back by a vendor says that a page of this site began it. Its `Sec-Fetch-Site` only
-    tells of the vendor on the way."""
-    return site != "" and _page_site(headers) == site
+def _comes_from(site: str, source: Source, headers: Headers) -> bool:
+    """Whether a browser that was led back by a vendor says that a page of this site began it, one that the source still
+    lets ask. Its `Sec-Fetch-Site` only tells of the vendor on the way."""
+    return site != "" and _page_site(headers) == site and not _is_elsewhere(source, headers)
+
+
+def _check_visitor(source: Source, anonymous_id: str | None, headers: Headers) -> None:
+    """Refuse to give an id to another visitor than the one whose cookie the browser has. That is all the cookie is read
+    for here, with or without consent: nothing is learnt of the visitor by it."""
+    known = Jar(headers.get(b"cookie")).get(source.cookies.anonymous_id, is_uuid)
+    if known is not None and anonymous_id not in (known, None, ""):
+        raise Fault(403, "visitor_mismatch", "this browser's cookie is another visitor's", "$.anonymousId")
 
 
 def _elsewhere(source: Source) -> Fault:
