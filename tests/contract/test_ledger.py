@@ -10,6 +10,8 @@ from firsthand.ledger.base import LedgerUnavailable
 from firsthand.ledger.reader import Filter, Lane
 from firsthand.ledger.records import Counted, Delivery, Exchange, LaneBatch, Range
 
+DAY_MS = 86_400_000
+
 
 @pytest.fixture(params=LEDGERS)
 def stage(request: pytest.FixtureRequest) -> Iterator[Stage]:
@@ -265,6 +267,41 @@ def test_ranges_that_meet_become_one(stage: Stage, log: MemoryLog) -> None:
     assert stage.reader.ranges_of(1, Filter()) == [(1, Range(0, 1, 6, "shop", "dead", "log_damaged", 6))]
 
 
+def test_each_source_has_a_range_of_its_own_however_their_events_alternate(stage: Stage, log: MemoryLog) -> None:
+    open_lane(stage, log, "shop", "app")
+    log.append(*["shop", "app"] * 50)
+    for position in range(1, 101):
+        source = "app" if position % 2 == 0 else "shop"
+        span = Range(0, position, position, source, "filtered", "integration_disabled", 1)
+        commit(stage, upto=position, ranges=(span,))
+    assert stage.reader.ranges_of(1, Filter()) == [
+        (1, Range(0, 1, 99, "shop", "filtered", "integration_disabled", 50)),
+        (2, Range(0, 2, 100, "app", "filtered", "integration_disabled", 50)),
+    ]
+    assert [span.source for _, _, span in stage.reader.ranges(0, 51, "shop")] == ["shop"]
+    assert stage.reader.counted(1) == stage.reader.recounted(1)
+
+
+@pytest.mark.parametrize("between", ["an outcome", "another fate", "the source was away", "a day"])
+def test_a_range_takes_in_nothing_behind_what_went_otherwise(stage: Stage, log: MemoryLog, between: str) -> None:
+    open_lane(stage, log)
+    log.append(*["shop"] * 3)
+    later = 0
+    commit(stage, upto=1, ranges=(Range(0, 1, 1, "shop", "filtered", "integration_disabled", 1),))
+    if between == "an outcome":
+        commit(stage, delivery(2, "delivered"), upto=2)
+    elif between == "another fate":
+        commit(stage, upto=2, ranges=(Range(0, 2, 2, "shop", "dead", "log_damaged", 1),))
+    elif between == "the source was away":
+        open_lane(stage, log, "app")
+        open_lane(stage, log, "shop")
+    else:
+        later = 86_400_000  # or it would never be old enough to go
+    commit(stage, upto=3, ranges=(Range(0, 3, 3, "shop", "filtered", "integration_disabled", 1),), at=later)
+    spans = [span for _, span in stage.reader.ranges_of(1, Filter(code="integration_disabled"))]
+    assert [(span.first, span.last, span.count) for span in spans] == [(1, 1, 1), (3, 3, 1)]
+
+
 def test_a_replay_takes_the_place_of_what_it_repeats(stage: Stage, log: MemoryLog) -> None:
     open_lane(stage, log)
     log.append("shop")
@@ -301,6 +338,60 @@ def test_old_rows_go_and_their_counts_stay(stage: Stage, log: MemoryLog) -> None
     assert stage.reader.deliveries(0, 1) == []
     assert [len(stage.reader.deliveries(0, n)) for n in (2, 3)] == [1, 1]
     assert stage.reader.counted(1) == stage.reader.recounted(1) == before
+
+
+def test_rows_that_may_not_go_yet_hold_up_no_others(stage: Stage, log: MemoryLog) -> None:
+    """More than are looked at in one step: all were replayed a moment ago, or wait."""
+    open_lane(stage, log)
+    log.append(*["shop"] * 15_000)
+    commit(stage, *(delivery(n, "dead", "poison") for n in range(1, 12_001)), upto=12_000)
+    commit(stage, *(delivery(n, "retrying") for n in range(12_001, 13_001)), upto=13_000)
+    commit(stage, *(delivery(n, "delivered") for n in range(13_001, 15_001)), upto=15_000)
+    commit(
+        stage,
+        *(delivery(n, "dead", "poison", generation=1, previous=("dead", None, "poison")) for n in range(1, 12_001)),
+        at=DAY_MS,
+    )
+    before = stage.reader.counted(1)
+    removed = sum(stage.writer.prune(NOW_MS + 60_000) for _ in range(60))
+    assert removed == 12_000 + 2_000  # the older generations, and what was delivered
+    assert {s.delivery.state for s in stage.reader.newest(1, None, None, 20_000)} == {"dead", "retrying"}
+    assert stage.reader.counted(1) == stage.reader.recounted(1) == before
+
+
+def test_ranges_and_minutes_go_with_their_age_and_their_counts_stay(stage: Stage, log: MemoryLog) -> None:
+    open_lane(stage, log)
+    log.append(*["shop"] * 6)
+    old = Range(0, 1, 3, "shop", "filtered", "integration_disabled", 3)
+    young = Range(0, 4, 6, "shop", "filtered", "integration_disabled", 3)
+    commit(stage, upto=3, ranges=(old,))
+    commit(stage, upto=6, ranges=(young,), at=2 * DAY_MS)
+    before = stage.reader.counted(1)
+    while stage.writer.prune(NOW_MS + DAY_MS + 1):
+        pass
+    assert [span for _, span in stage.reader.ranges_of(1, Filter())] == [young]
+    assert [minute for minute, _ in stage.reader.minutes(1, 0)] == [(NOW_MS + 2 * DAY_MS) // 60_000]
+    assert stage.reader.counted(1) == stage.reader.recounted(1) == before
+
+
+@pytest.mark.parametrize("of", ["a delivery", "a range"])
+def test_what_is_pruned_while_it_is_replayed_is_counted_once(stage: Stage, log: MemoryLog, of: str) -> None:
+    open_lane(stage, log)
+    log.append("shop", "shop")
+    previous: tuple[str, str | None, str | None] = ("dead", None, "poison")
+    range_id = None
+    if of == "a delivery":
+        commit(stage, delivery(1, "dead", "poison"), upto=2)
+    else:
+        commit(stage, upto=2, ranges=(Range(0, 1, 2, "shop", "filtered", "integration_disabled", 2),))
+        ((range_id, _),) = stage.reader.ranges_of(1, Filter())
+        previous = ("filtered", None, "integration_disabled")
+    while stage.writer.prune(NOW_MS + 3 * DAY_MS):
+        pass
+    again = delivery(1, "retrying", generation=1, previous=previous, replaces_range=range_id)
+    commit(stage, again, at=3 * DAY_MS)
+    commit(stage, delivery(1, "delivered", generation=1, previous=("retrying", None, None)), at=3 * DAY_MS)
+    assert stage.reader.counted(1) == stage.reader.recounted(1)
 
 
 def test_what_keeps_an_event_from_being_sent_again_is_not_pruned(stage: Stage, log: MemoryLog) -> None:

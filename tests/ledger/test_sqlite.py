@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 
+import apsw
 import pytest
 from tests.contract.ledgers import NOW_MS, MemoryLog, delivery
 
@@ -51,3 +52,16 @@ def test_commits_notes_and_pruning_go_on_at_the_same_time(tmp_path: Path) -> Non
 def test_there_is_no_reader_before_there_is_a_ledger(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="firsthand serve"):
         LedgerReader(tmp_path)
+
+
+def test_a_ledger_from_before_ranges_were_found_by_source_still_opens(tmp_path: Path) -> None:
+    SqliteLedger(tmp_path).close()
+    db = apsw.Connection(str(tmp_path / "ledger.db"))
+    db.execute("DROP INDEX ranges_by_source; CREATE INDEX ranges_of ON ranges (lane, shard, last)")
+    db.execute("INSERT INTO lanes VALUES (1, 'toy', 'vendor')")
+    db.execute("INSERT INTO ranges VALUES (1, 1, 0, 1, 9, 'shop', 'dead', 'log_damaged', 9, 0, 0)")
+    db.close()
+    SqliteLedger(tmp_path).close()
+    reader = LedgerReader(tmp_path)
+    assert [span.last for _, _, span in reader.ranges(0, 5, "shop")] == [9]
+    reader.close()

@@ -18,9 +18,17 @@ from firsthand.ledger.records import Delivery, LaneBatch, LaneState
 class LedgerUnavailable(Exception):
     """Outcomes cannot be recorded right now. Whoever sends must stop: what is sent unrecorded is sent twice."""
 
+    def __init__(self, message: str, remedy: str = "it is tried again") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+class LedgerDamaged(LedgerUnavailable):
+    """The ledger is damaged, and trying again does not help: nothing may be sent until it is mended."""
+
 
 class Ledger(Protocol):
-    """The side of deliver."""
+    """The side of deliver. All of it raises LedgerUnavailable where the ledger cannot be used, and nothing else."""
 
     def open_lane(
         self,
@@ -47,12 +55,13 @@ class Ledger(Protocol):
     def commit(self, batches: Sequence[LaneBatch], now_ms: int) -> None:
         """Record outcomes, ranges, cursors and counts of several lanes in one transaction.
 
-        Raises LedgerUnavailable, in which case nothing was recorded.
+        Raises LedgerUnavailable, in which case nothing was recorded; LedgerDamaged where that is so for good.
         """
         ...
 
     def prune(self, before_ms: int) -> int:
-        """Remove settled deliveries that ended before a time, oldest first, one chunk; returns how many.
+        """Remove some of the settled deliveries that ended before a time, and of the ranges that ended a day before it;
+        returns how many. Called again and again, it comes past all of them.
 
         Their counts stay. What lies beyond a lane's cursor stays too: it keeps its event from being sent again.
         """

@@ -88,11 +88,12 @@ class LedgerReader:
         """Lane, time and range of each common fate that an event shared."""
         sql = (
             "SELECT lane, at_ms, shard, first, last, source, state, code, count FROM ranges"
-            " WHERE shard = ? AND first <= ? AND last >= ? AND source = ?"
+            " WHERE lane = ? AND shard = ? AND source = ? AND last >= ? AND first <= ?"
         )
         return [
             (lane, at_ms, Range(*rest))
-            for lane, at_ms, *rest in self._db.execute(sql, (shard, position, position, source))
+            for one in self.lanes()
+            for lane, at_ms, *rest in self._db.execute(sql, (one.id, shard, source, position, position))
         ]
 
     def attempts(self, stored: Stored) -> list[Exchange]:

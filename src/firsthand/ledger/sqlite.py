@@ -7,8 +7,9 @@ are kept as the outcomes are written and checked against two other accounts (see
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -17,63 +18,28 @@ from firsthand.eventlog.base import Position
 from firsthand.eventlog.files import open_reader, transaction
 from firsthand.eventlog.wiping import wipe
 from firsthand.identity.erasure import Match
-from firsthand.ledger.base import LedgerUnavailable
+from firsthand.ledger import counts as tables
 from firsthand.ledger.consent_log import ConsentLog, pack
+from firsthand.ledger.counts import Key
+from firsthand.ledger.damage import guarded
 from firsthand.ledger.finding import Found
+from firsthand.ledger.pruning import GROWS_MS, Pruning
 from firsthand.ledger.records import OPEN, Delivery, LaneBatch, LaneState, Range
 from firsthand.ledger.rows import DELIVERY, read_delivery
+from firsthand.ledger.schema import SCHEMA
 from firsthand.ledger.scrub import scrub
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS lanes (
-    id INTEGER PRIMARY KEY, integration TEXT UNIQUE NOT NULL, vendor TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS cursors (
-    lane INTEGER NOT NULL, shard INTEGER NOT NULL, position INTEGER NOT NULL,
-    PRIMARY KEY (lane, shard)) WITHOUT ROWID;
--- What the log had counted of a source when the lane began to read it, less what the lane had counted before.
-CREATE TABLE IF NOT EXISTS lane_sources (
-    lane INTEGER NOT NULL, shard INTEGER NOT NULL, source TEXT NOT NULL, start_count INTEGER NOT NULL,
-    active INTEGER NOT NULL DEFAULT 1, PRIMARY KEY (lane, shard, source)) WITHOUT ROWID;
--- The newest generation of a delivery is `latest`; a replay sets the older one's to 0. `message_id` and `event`
--- are there while the delivery needs its event (retrying, held, dead).
-CREATE TABLE IF NOT EXISTS deliveries (
-    lane INTEGER NOT NULL, shard INTEGER NOT NULL, position INTEGER NOT NULL, generation INTEGER NOT NULL,
-    latest INTEGER NOT NULL DEFAULT 1, source TEXT NOT NULL, state TEXT NOT NULL, certainty TEXT, code TEXT,
-    visitor INTEGER NOT NULL, received_ms INTEGER NOT NULL, updated_ms INTEGER NOT NULL, next_ms INTEGER,
-    message_id TEXT, detail BLOB NOT NULL, event BLOB,
-    PRIMARY KEY (lane, shard, position, generation)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS deliveries_open ON deliveries (lane, next_ms) WHERE state IN ('retrying', 'held');
-CREATE INDEX IF NOT EXISTS deliveries_kept ON deliveries (message_id) WHERE message_id IS NOT NULL;
-CREATE TABLE IF NOT EXISTS attempts (
-    id INTEGER PRIMARY KEY, lane INTEGER NOT NULL, shard INTEGER NOT NULL, position INTEGER NOT NULL,
-    generation INTEGER NOT NULL, exchange BLOB NOT NULL);
-CREATE INDEX IF NOT EXISTS attempts_of ON attempts (lane, shard, position, generation);
-CREATE TABLE IF NOT EXISTS ranges (
-    id INTEGER PRIMARY KEY, lane INTEGER NOT NULL, shard INTEGER NOT NULL, first INTEGER NOT NULL,
-    last INTEGER NOT NULL, source TEXT NOT NULL, state TEXT NOT NULL, code TEXT NOT NULL, count INTEGER NOT NULL,
-    replayed INTEGER NOT NULL DEFAULT 0, at_ms INTEGER NOT NULL);
-CREATE INDEX IF NOT EXISTS ranges_of ON ranges (lane, shard, last);
-CREATE TABLE IF NOT EXISTS counters (
-    lane INTEGER NOT NULL, shard INTEGER NOT NULL, source TEXT NOT NULL, state TEXT NOT NULL,
-    certainty TEXT NOT NULL, code TEXT NOT NULL, count INTEGER NOT NULL,
-    PRIMARY KEY (lane, shard, source, state, certainty, code)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS minutes (
-    minute INTEGER NOT NULL, lane INTEGER NOT NULL, source TEXT NOT NULL, state TEXT NOT NULL,
-    certainty TEXT NOT NULL, code TEXT NOT NULL, count INTEGER NOT NULL,
-    PRIMARY KEY (minute, lane, source, state, certainty, code)) WITHOUT ROWID;
--- Rows removed by age, so that a recount still comes out even.
-CREATE TABLE IF NOT EXISTS pruned (
-    lane INTEGER NOT NULL, shard INTEGER NOT NULL, source TEXT NOT NULL, state TEXT NOT NULL,
-    certainty TEXT NOT NULL, code TEXT NOT NULL, count INTEGER NOT NULL,
-    PRIMARY KEY (lane, shard, source, state, certainty, code)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS runs (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-"""
-PRUNE_CHUNK = 1_000
-Key = tuple[int, int, str, str, str, str]
-"""Lane, shard, source, state, certainty, code: what is counted. Absent ones are the empty string."""
 
 _json = msgspec.json.Encoder()
 _packed = msgspec.msgpack.Encoder()
+
+
+class Growing(NamedTuple):
+    """A range that the next events of its source may add to."""
+
+    id: int
+    state: str
+    code: str
+    at_ms: int
 
 
 class SqliteLedger:
@@ -83,19 +49,29 @@ class SqliteLedger:
         # Outcomes are committed in a thread while the event loop writes notes: one connection, one at a time.
         self._lock = threading.Lock()
         self._db = apsw.Connection(str(directory / "ledger.db"))
-        self._db.set_busy_timeout(5_000)  # a reader that opens the file first after a crash holds it for a moment
-        for pragma in ("journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=1000", "cache_size=-32768"):
-            self._db.pragma(*pragma.split("="))
-        self._db.pragma("secure_delete", "fast")  # what goes from a page that stays in use is overwritten
-        self._db.execute(SCHEMA)
-        self._reads = open_reader(directory / "ledger.db")
-        self._consent = ConsentLog(self._db, directory)
-        self._names: dict[int, str] = dict(self._db.execute("SELECT id, integration FROM lanes"))
+        with guarded("the ledger cannot be opened"):
+            self._db.set_busy_timeout(5_000)  # a reader that opens the file first after a crash holds it for a moment
+            for pragma in ("journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=1000", "cache_size=-32768"):
+                self._db.pragma(*pragma.split("="))
+            self._db.pragma("secure_delete", "fast")  # what goes from a page that stays in use is overwritten
+            self._db.execute(SCHEMA)
+            self._reads = open_reader(directory / "ledger.db")
+            self._consent = ConsentLog(self._db, directory)
+            self._names: dict[int, str] = dict(self._db.execute("SELECT id, integration FROM lanes"))
+        self._pruning = Pruning(self._db)
+        self._growing: dict[tuple[int, int, str], Growing] = {}
+        """By lane, shard and source, where nothing else became of an event of that source since."""
 
     def close(self) -> None:
         with self._lock:
             self._reads.close()
             self._db.close()
+
+    @contextmanager
+    def _writing(self, undone: str) -> Iterator[None]:
+        """One transaction. `undone` says what could not be done when it fails."""
+        with self._lock, guarded(undone), transaction(self._db):
+            yield
 
     def open_lane(
         self,
@@ -105,7 +81,7 @@ class SqliteLedger:
         starts: Mapping[int, Position],
         counts: Callable[[int, Position], Mapping[str, int]],
     ) -> LaneState:
-        with self._lock, transaction(self._db):
+        with self._writing("a lane cannot be opened"):
             self._db.execute(
                 "INSERT INTO lanes (integration, vendor) VALUES (?, ?)"
                 " ON CONFLICT (integration) DO UPDATE SET vendor = excluded.vendor",
@@ -113,6 +89,8 @@ class SqliteLedger:
             )
             lane = int(self._db.execute("SELECT id FROM lanes WHERE integration = ?", (integration,)).get)
             self._names[lane] = integration
+            # A source may have been away: what then passed is in none of its ranges.
+            self._growing = {key: range for key, range in self._growing.items() if key[0] != lane}
             for shard, start in starts.items():
                 self._db.execute("INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (lane, shard, start))
             cursors = dict(self._db.execute("SELECT shard, position FROM cursors WHERE lane = ?", (lane,)))
@@ -158,7 +136,9 @@ class SqliteLedger:
     def held(self, lane: int) -> Iterator[Delivery]:
         """The deliveries that wait for consent, one by one: there may be many, and they hold their events."""
         sql = f"SELECT {DELIVERY} FROM deliveries WHERE lane = ? AND state = 'held' ORDER BY next_ms"  # noqa: S608
-        return (read_delivery(*row) for row in self._reads.execute(sql, (lane,)))
+        with guarded("held deliveries cannot be read"):
+            for row in self._reads.execute(sql, (lane,)):
+                yield read_delivery(*row)
 
     def restore(self, lane: int, shard: int, position: Position, generation: int) -> Delivery | None:
         """A held delivery with its event, as it was committed; None where it is not held any more. Waits for no
@@ -168,8 +148,9 @@ class SqliteLedger:
             " AND state = 'held'"
         )
         # All rows, of which there is one at most: a statement left half read would keep the journal from being reused.
-        rows: list[Any] = self._reads.execute(sql, (lane, shard, position, generation)).fetchall()
-        return next((read_delivery(*row) for row in rows), None)
+        with guarded("a held delivery cannot be read"):
+            rows: list[Any] = self._reads.execute(sql, (lane, shard, position, generation)).fetchall()
+            return next((read_delivery(*row) for row in rows), None)
 
     def _counted(self, lane: int) -> dict[tuple[int, str], int]:
         """Per shard and source, the log's count up to the lane's cursor: where it began plus what it settled."""
@@ -219,38 +200,29 @@ class SqliteLedger:
                 deltas[batch.lane, span.shard, span.source, span.state, "", span.code] += span.count
                 ended[batch.lane, span.shard, span.source, span.state, "", span.code] += span.count
         decisions = pack(batches, self._names)
-        head = None
-        try:
-            with self._lock, transaction(self._db):
-                if decisions is not None:
-                    head = self._consent.append(decisions, now_ms)
+        head, growing = None, dict(self._growing)
+        with self._writing("outcomes cannot be recorded"):
+            if decisions is not None:
+                head = self._consent.append(decisions, now_ms)
+            self._supersede(replays)
+            self._db.executemany(
+                "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+            )
+            self._db.executemany(
+                "INSERT INTO attempts (lane, shard, position, generation, exchange) VALUES (?, ?, ?, ?, ?)", attempts
+            )
+            for batch in batches:
+                for delivery in batch.deliveries:
+                    growing.pop((batch.lane, delivery.shard, delivery.source), None)
+                for span in batch.ranges:
+                    self._add_range(batch.lane, span, now_ms, growing)
                 self._db.executemany(
-                    "INSERT OR REPLACE INTO deliveries VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+                    "UPDATE cursors SET position = ? WHERE lane = ? AND shard = ?",
+                    [(position, batch.lane, shard) for shard, position in batch.cursors.items()],
                 )
-                self._db.executemany(
-                    "INSERT INTO attempts (lane, shard, position, generation, exchange) VALUES (?, ?, ?, ?, ?)",
-                    attempts,
-                )
-                for lane, delivery in replays:
-                    self._supersede(lane, delivery)
-                for batch in batches:
-                    for span in batch.ranges:
-                        self._add_range(batch.lane, span, now_ms)
-                    self._db.executemany(
-                        "UPDATE cursors SET position = ? WHERE lane = ? AND shard = ?",
-                        [(position, batch.lane, shard) for shard, position in batch.cursors.items()],
-                    )
-                self._count("counters", [(*key, delta) for key, delta in deltas.items() if delta])
-                minute = now_ms // 60_000
-                self._db.executemany(
-                    "INSERT INTO minutes VALUES (?, ?, ?, ?, ?, ?, ?)"
-                    " ON CONFLICT DO UPDATE SET count = count + excluded.count",
-                    [(minute, k[0], k[2], k[3], k[4], k[5], count) for k, count in ended.items()],
-                )
-        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.BusyError) as error:
-            raise LedgerUnavailable(
-                f"outcomes cannot be recorded ({type(error).__name__}): is the disk full?"
-            ) from error
+            tables.add(self._db, "counters", deltas)
+            tables.add_minutes(self._db, now_ms // 60_000, ended)
+        self._growing = growing
         if head is not None:
             self._consent.head = head
 
@@ -275,99 +247,87 @@ class SqliteLedger:
         for exchange in delivery.exchanges:
             attempts.append((lane, d.shard, d.position, d.generation, _packed.encode(exchange)))
 
-    def _supersede(self, lane: int, replay: Delivery) -> None:
-        """A replay takes the place of the generation before it, or of one event of a range."""
-        self._db.execute(
-            "UPDATE deliveries SET latest = 0"
-            " WHERE lane = ? AND shard = ? AND position = ? AND generation < ? AND latest",
-            (lane, replay.shard, replay.position, replay.generation),
-        )
-        if replay.replaces_range is not None:
-            self._db.execute("UPDATE ranges SET replayed = replayed + 1 WHERE id = ?", (replay.replaces_range,))
+    def _supersede(self, replays: Sequence[tuple[int, Delivery]]) -> None:
+        """A replay takes the place of the generation before it, or of one event of a range, when it is first recorded.
+        Where that was removed by age meanwhile, it is not counted as such any more."""
+        begun: set[tuple[int, int, int, int]] = set()
+        for lane, replay in replays:
+            key = (lane, replay.shard, replay.position, replay.generation)
+            known = "SELECT 1 FROM deliveries WHERE lane = ? AND shard = ? AND position = ? AND generation = ?"
+            if key in begun or self._db.execute(known, key).get is not None:
+                continue
+            begun.add(key)
+            if replay.replaces_range is not None:
+                self._db.execute("UPDATE ranges SET replayed = replayed + 1 WHERE id = ?", (replay.replaces_range,))
+            else:
+                self._db.execute(
+                    "UPDATE deliveries SET latest = 0"
+                    " WHERE lane = ? AND shard = ? AND position = ? AND generation < ? AND latest",
+                    key,
+                )
+            if not self._db.changes() and replay.previous is not None:
+                tables.add(self._db, "pruned", {_key(lane, replay, replay.previous): -1})
 
-    def _add_range(self, lane: int, span: Range, now_ms: int) -> None:
-        extended = self._db.execute(
-            "UPDATE ranges SET last = ?, count = count + ? WHERE lane = ? AND shard = ? AND source = ? AND code = ?"
-            " AND last = ? RETURNING id",
-            (span.last, span.count, lane, span.shard, span.source, span.code, span.first - 1),
-        ).get
-        if extended is None:
+    def _add_range(self, lane: int, span: Range, now_ms: int, growing: dict[tuple[int, int, str], Growing]) -> None:
+        """Each source has ranges of its own: those of several lie over each other."""
+        key = (lane, span.shard, span.source)
+        known = growing.get(key)
+        if known is not None and known[1:3] == (span.state, span.code) and now_ms < known.at_ms + GROWS_MS:
+            sql = "UPDATE ranges SET last = ?, count = count + ? WHERE id = ?"
+            self._db.execute(sql, (span.last, span.count, known.id))
+        else:
             self._db.execute(
                 "INSERT INTO ranges (lane, shard, first, last, source, state, code, count, at_ms)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (lane, span.shard, span.first, span.last, span.source, span.state, span.code, span.count, now_ms),
             )
-
-    def _count(self, table: str, rows: Sequence[tuple[object, ...]]) -> None:
-        self._db.executemany(
-            f"INSERT INTO {table} VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 (two fixed names)
-            " ON CONFLICT (lane, shard, source, state, certainty, code) DO UPDATE SET count = count + excluded.count",
-            rows,
-        )
+            growing[key] = Growing(self._db.last_insert_rowid(), span.state, span.code, now_ms)
 
     def prune(self, before_ms: int) -> int:
-        """Remove settled deliveries that ended before a time, oldest first, one chunk; returns how many."""
-        with self._lock:
+        """Remove some of what ended before a time; returns how many deliveries and ranges. Again until that is 0, and
+        from time to time: a step looks at a part of each lane."""
+        undone = "old rows cannot be removed"
+        with self._writing(undone):
+            self._pruning.minutes(before_ms)
+            found = self._pruning.ranges(before_ms)
+            self._consent.prune(before_ms)
             lanes: list[Any] = self._db.execute("SELECT id FROM lanes").fetchall()
-            pruned = sum(self._prune(lane, before_ms) for (lane,) in lanes)
-            with transaction(self._db):
-                self._consent.prune(before_ms)
-            return pruned
-
-    def _prune(self, lane: int, before_ms: int) -> int:
-        rows: list[Any] = self._db.execute(
-            "SELECT shard, position, generation, latest, source, state, coalesce(certainty, ''), coalesce(code, ''),"
-            " updated_ms FROM deliveries WHERE lane = ? ORDER BY shard, position LIMIT ?",
-            (lane, PRUNE_CHUNK),
-        ).fetchall()
-        # Beyond the cursor a row is what keeps its event from being sent again.
-        cursors = dict(self._db.execute("SELECT shard, position FROM cursors WHERE lane = ?", (lane,)))
-        old = [r for r in rows if r[8] < before_ms and r[5] not in OPEN and r[1] <= cursors.get(r[0], 0)]
-        counts: Counter[Key] = Counter((lane, r[0], r[4], r[5], r[6], r[7]) for r in old if r[3])
-        keys = [(lane, r[0], r[1], r[2]) for r in old]
-        where = "lane = ? AND shard = ? AND position = ? AND generation = ?"
-        with transaction(self._db):
-            self._db.executemany(f"DELETE FROM deliveries WHERE {where}", keys)  # noqa: S608
-            self._db.executemany(f"DELETE FROM attempts WHERE {where}", keys)  # noqa: S608
-            self._count("pruned", [(*key, count) for key, count in counts.items()])
-            if old:
-                self._consent.rows_pruned(before_ms)
-        return len(old)
+        for (lane,) in lanes:
+            with self._writing(undone):  # outcomes come between
+                removed = self._pruning.step(lane, before_ms)
+                if removed:
+                    self._consent.rows_pruned(before_ms)
+            found += removed
+        return found
 
     def export_consent_head(self, now_ms: int) -> None:
         """Append the consent log's head to its file, once a day. What the file says must outlive a loss of power, so
         the ledger is written through before."""
-        with self._lock:
+        with self._lock, guarded("the consent log's head cannot be exported"):
             if self._consent.head_is_due(now_ms):
                 self._db.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
                 self._consent.export_head(now_ms)
 
     def scrub(self, rows: Sequence[Found], match: Match) -> int:
         """Take a visitor out of settled rows; returns how many attempts those had. Raises LedgerUnavailable."""
-        try:
-            with self._lock, transaction(self._db):
-                return scrub(self._db, rows, match)
-        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.BusyError) as error:
-            raise LedgerUnavailable(f"the ledger cannot be scrubbed ({type(error).__name__})") from error
+        with self._writing("the ledger cannot be scrubbed"):
+            return scrub(self._db, rows, match)
 
     def wipe(self) -> None:
         """Have nothing left in the files of what was replaced or deleted. Raises LedgerUnavailable."""
-        try:
-            steps = wipe(self._db)
-            while True:
-                with self._lock:  # outcomes come between
-                    if next(steps, self) is self:
-                        return
-        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.BusyError) as error:
-            raise LedgerUnavailable(f"the ledger's files cannot be wiped ({type(error).__name__})") from error
+        steps = wipe(self._db)
+        while True:
+            with self._lock, guarded("the ledger's files cannot be wiped"):  # outcomes come between
+                if next(steps, self) is self:
+                    return
 
     def run_value(self, name: str) -> str | None:
         """What the last deliver process left behind under a name."""
-        with self._lock:
+        with self._lock, guarded("a note cannot be read"):
             return self._db.execute("SELECT value FROM runs WHERE name = ?", (name,)).get  # type: ignore[no-any-return]
 
     def set_run_value(self, name: str, value: str) -> None:
-        with self._lock:
+        with self._writing("a note cannot be written"):
             self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?)", (name, value))
 
 
