@@ -282,12 +282,19 @@ def test_each_source_has_a_range_of_its_own_however_their_events_alternate(stage
     assert stage.reader.counted(1) == stage.reader.recounted(1)
 
 
-@pytest.mark.parametrize("between", ["an outcome", "another fate", "the source was away", "a day"])
+@pytest.mark.parametrize(
+    "between", ["an outcome", "an outcome of one commit", "another fate", "the source was away", "a day"]
+)
 def test_a_range_takes_in_nothing_behind_what_went_otherwise(stage: Stage, log: MemoryLog, between: str) -> None:
     open_lane(stage, log)
     log.append(*["shop"] * 3)
     later = 0
-    commit(stage, upto=1, ranges=(Range(0, 1, 1, "shop", "filtered", "integration_disabled", 1),))
+    first, last = (Range(0, n, n, "shop", "filtered", "integration_disabled", 1) for n in (1, 3))
+    if between == "an outcome of one commit":
+        commit(stage, delivery(2, "delivered"), upto=3, ranges=(first, last))
+        assert len(stage.reader.ranges_of(1, Filter())) == 2
+        return
+    commit(stage, upto=1, ranges=(first,))
     if between == "an outcome":
         commit(stage, delivery(2, "delivered"), upto=2)
     elif between == "another fate":
@@ -297,7 +304,7 @@ def test_a_range_takes_in_nothing_behind_what_went_otherwise(stage: Stage, log: 
         open_lane(stage, log, "shop")
     else:
         later = 86_400_000  # or it would never be old enough to go
-    commit(stage, upto=3, ranges=(Range(0, 3, 3, "shop", "filtered", "integration_disabled", 1),), at=later)
+    commit(stage, upto=3, ranges=(last,), at=later)
     spans = [span for _, span in stage.reader.ranges_of(1, Filter(code="integration_disabled"))]
     assert [(span.first, span.last, span.count) for span in spans] == [(1, 1, 1), (3, 3, 1)]
 

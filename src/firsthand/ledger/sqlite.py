@@ -212,10 +212,11 @@ class SqliteLedger:
                 "INSERT INTO attempts (lane, shard, position, generation, exchange) VALUES (?, ?, ?, ?, ?)", attempts
             )
             for batch in batches:
-                for delivery in batch.deliveries:
-                    growing.pop((batch.lane, delivery.shard, delivery.source), None)
-                for span in batch.ranges:
-                    self._add_range(batch.lane, span, now_ms, growing)
+                for _, outcome in sorted(_in_order(batch), key=lambda one: one[0]):
+                    if isinstance(outcome, Range):
+                        self._add_range(batch.lane, outcome, now_ms, growing)
+                    else:
+                        growing.pop((batch.lane, outcome.shard, outcome.source), None)
                 self._db.executemany(
                     "UPDATE cursors SET position = ? WHERE lane = ? AND shard = ?",
                     [(position, batch.lane, shard) for shard, position in batch.cursors.items()],
@@ -329,6 +330,12 @@ class SqliteLedger:
     def set_run_value(self, name: str, value: str) -> None:
         with self._writing("a note cannot be written"):
             self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?)", (name, value))
+
+
+def _in_order(batch: LaneBatch) -> Iterator[tuple[Position, Delivery | Range]]:
+    """Outcomes of single events, and of several, by where they begin."""
+    yield from ((span.first, span) for span in batch.ranges)
+    yield from ((delivery.position, delivery) for delivery in batch.deliveries)
 
 
 def _key(lane: int, delivery: Delivery, state: tuple[str, str | None, str | None]) -> Key:
