@@ -1,6 +1,8 @@
 """The state of the whole gateway in one object: what `status` prints and the management API answers."""
 
 import time
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from firsthand.ledger.records import LIVE
 from firsthand.locks import holders
 from firsthand.state.environments import environments
 from firsthand.supervise import ROLES
+
+MOST_VALUES = 20
 
 
 async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
@@ -37,20 +41,39 @@ async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
                 "names": ledger.names(lane.id),
             }
             integrations.append(msgspec.to_builtins(counts) | more)
-        tallies = log.tallies()
+        tallies, placeholders, unknown_paths = log.tallies(), log.noted("placeholder"), log.noted("unknown_path")
         received = {shard: log.counts(shard, log.head(shard)) for shard in log.shards()}
         sources = []
         for key in log.sources():
             duplicates, refused = tallies.get(key, (0, 0))
             count = sum(counts.get(key, 0) for counts in received.values())
-            sources.append({"key": key, "received": count, "duplicates": duplicates, "refused": refused})
+            sources.append(
+                {
+                    "key": key,
+                    "received": count,
+                    "duplicates": duplicates,
+                    "refused": refused,
+                    "placeholders": placeholders.get(key, {}),
+                    "unknown_paths": unknown_paths.get(key, {}),
+                }
+            )
         return {
             "running": list(holders(directory, ROLES)),
             "sources": sources,
-            "refusals": log.refusals(),
+            "refusals": log.noted("refused"),
+            "placeholders": _most(placeholders),
+            "unknown_paths": _most(unknown_paths),
             "integrations": integrations,
             "log": msgspec.to_builtins(log.status()),
         }
     finally:
         log.close()
         ledger.close()
+
+
+def _most(noted: Mapping[str, Mapping[str, int]]) -> dict[str, int]:
+    """The most frequent values of all sources together."""
+    whole: Counter[str] = Counter()
+    for counts in noted.values():
+        whole.update(counts)
+    return dict(whole.most_common(MOST_VALUES))

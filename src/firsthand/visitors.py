@@ -21,6 +21,7 @@ from firsthand.identity.store import Unwritten
 from firsthand.ledger.finding import Found, Key, find_all
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import OPEN, Exchange
+from firsthand.placeholders import clean_id
 from firsthand.settings import Settings
 from firsthand.state import State
 from firsthand.state.erasures import Erasure
@@ -88,7 +89,10 @@ def wanted(
     kind, value = named[0]
     if kind == "e" and "@" not in value.strip("@"):
         raise Unreachable("--email takes an address such as ann@example.com")
-    return Wanted(kind, value, source, linked_users)  # type: ignore[arg-type]
+    id = clean_id(value)
+    if id is None:
+        raise Unreachable(f"{value.strip()} names nobody: events that carry it are linked with no visitor by it")
+    return Wanted(kind, id, source, linked_users)  # type: ignore[arg-type]
 
 
 def look(settings: Settings, who: Wanted) -> Holdings:

@@ -11,7 +11,7 @@ import msgspec
 from firsthand.collect.app import Collector
 from firsthand.config import Integration, Source
 from firsthand.event import Event, decoder
-from firsthand.eventlog.base import LogUnavailable, Record
+from firsthand.eventlog.base import LogUnavailable, Noted, Record
 
 NOW = 1_795_348_800.0
 """2026-11-22 12:00 UTC, by the collector's clock."""
@@ -26,6 +26,7 @@ class MemoryLog:
         self.full = False
         self.records: list[Record] = []
         self.refusals: Counter[str] = Counter()
+        self.noted: Counter[tuple[Noted, str, str]] = Counter()
 
     async def append(self, records: Sequence[Record]) -> int:
         if self.full:
@@ -35,8 +36,10 @@ class MemoryLog:
         self.records += new
         return len(new)
 
-    def refused(self, source: str, code: str) -> None:
-        self.refusals[source] += 1
+    def note(self, source: str, kind: Noted, value: str, count: int = 1) -> None:
+        if kind == "refused":
+            self.refusals[source] += count
+        self.noted[kind, source, value] += count
 
     async def close(self) -> None: ...
 

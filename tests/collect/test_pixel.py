@@ -34,8 +34,9 @@ class Log:
         self.events += [json.loads(record.body) for record in records]
         return len(records)
 
-    def refused(self, source: str, code: str) -> None:
-        self.refusals.append(source)
+    def note(self, source: str, kind: str, value: str, count: int = 1) -> None:
+        if kind == "refused":
+            self.refusals.append(source)
 
     async def close(self) -> None: ...
 

@@ -280,13 +280,13 @@ async def test_duplicates_and_refusals_are_counted(open_log: OpenLog) -> None:
         await log.writer.append([record("m1"), record("m1"), record("m1", "app")])
         await log.writer.append([record("m1")])
         for _ in range(3):
-            log.writer.refused("shop", "invalid_timestamp")
+            log.writer.note("shop", "refused", "invalid_timestamp")
         await log.reopen()
-        log.writer.refused("shop", "invalid_timestamp")
-        log.writer.refused("shop", "event_too_large")
+        log.writer.note("shop", "refused", "invalid_timestamp")
+        log.writer.note("shop", "refused", "event_too_large")
         await log.reopen()
         assert log.reader.tallies()["shop"] == (2, 5)
-        assert log.reader.refusals() == {"shop": {"invalid_timestamp": 4, "event_too_large": 1}}
+        assert log.reader.noted("refused") == {"shop": {"invalid_timestamp": 4, "event_too_large": 1}}
         assert log.reader.tallies().get("app", (0, 0)) == (0, 0)
 
 
@@ -294,7 +294,7 @@ async def test_sources_are_those_that_sent_and_those_that_were_refused(open_log:
     async with open_log() as log:
         assert log.reader.sources() == []
         await log.writer.append([record("m1")])
-        log.writer.refused("app", "malformed_json")
+        log.writer.note("app", "refused", "malformed_json")
         await log.reopen()
         assert log.reader.sources() == ["app", "shop"]
 

@@ -259,13 +259,13 @@ async def test_no_events_are_taken_when_the_ledger_would_have_no_room(
 
 async def test_what_a_full_log_refused_is_counted_later(log: SqliteLog, monkeypatch: pytest.MonkeyPatch) -> None:
     await append(log, 1)
-    log.writer.refused("shop", "malformed_json")
+    log.writer.note("shop", "refused", "malformed_json")
     with monkeypatch.context() as patch:
         patch.setattr(log.writer, "_tally", lambda *args: (_ for _ in ()).throw(apsw.FullError()))
         await _upkeep(log)
     await log.reopen()
     assert log.reader.tallies()["shop"] == (0, 1)
-    assert log.reader.refusals() == {"shop": {"malformed_json": 1}}
+    assert log.reader.noted("refused") == {"shop": {"malformed_json": 1}}
 
 
 async def test_a_record_that_cannot_be_written_takes_nothing_else_down(log: SqliteLog) -> None:

@@ -14,7 +14,7 @@ import structlog
 from firsthand.collect import pixel, script, signed
 from firsthand.collect.access import Access, is_first_party, preflight
 from firsthand.collect.bots import bot_name
-from firsthand.collect.browser import Visit, cookies_of
+from firsthand.collect.browser import Visit, cookies_of, id_names_of
 from firsthand.collect.faults import Fault
 from firsthand.collect.parse import (
     TYPES,
@@ -45,6 +45,7 @@ from firsthand.config import Integration, Source
 from firsthand.consent import cmp
 from firsthand.event import Event, format_time
 from firsthand.eventlog.base import LogUnavailable, LogWriter, Record, visitor_hash
+from firsthand.placeholders import drop_placeholders, name_itself
 from firsthand.secret import Secret
 
 log = structlog.get_logger()
@@ -88,6 +89,7 @@ class Collector:
         """Go on with other sources and integrations. Requests under way end with those they began with."""
         declared = {source.key: cookies_of(source.key, integrations) for source in sources}
         self._access, self._declared = Access(sources, self._clock), declared
+        self._id_names = {source.key: id_names_of(source.key, integrations) for source in sources}
         self._syncs.reload(self._access, sources, integrations)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -167,7 +169,7 @@ class Collector:
             self._count_refused(known, fault)
             raise
         visit = self._visit(source, request)
-        _complete_visitor(event, source, visit, request)
+        self._complete_visitor(event, source, visit, request)
         await self._keep(source, event, now_ms)
         return visit.headers() if visit else []
 
@@ -198,12 +200,12 @@ class Collector:
                 event = complete(
                     wire, path=path, now_ms=now_ms, received_at=received_at, batch=batch, connection=request.connection
                 )
-                _complete_visitor(event, source, visit, request)
+                self._complete_visitor(event, source, visit, request)
                 _note_bot(source, event)
                 records.append(_record(source.key, event, now_ms))
             except Fault as fault:
                 rejected.append(rejection(index, wire.message_id if wire else peek_message_id(raw), fault))
-                self._log.refused(source.key, fault.code)
+                self._log.note(source.key, "refused", fault.code)
         if records:
             await self._log.append(records)
         answer: dict[str, object] = {"success": True, "accepted": len(records), "rejected": rejected}
@@ -217,8 +219,18 @@ class Collector:
     def _count_refused(self, source: Source | None, fault: Fault, events: int = 1) -> None:
         """Not where it may be somebody else who names the source, and not what will come again."""
         if source is not None and fault.status not in (401, 429):
-            for _ in range(events):
-                self._log.refused(source.key, fault.code)
+            self._log.note(source.key, "refused", fault.code, events)
+
+    def _complete_visitor(self, event: Event, source: Source, visit: Visit | None, request: Request) -> None:
+        """Whose event it is. Of ids that name nobody nothing is left; then comes what the request says of the visitor:
+        all of a page's, of others what the event says itself, and Sec-GPC."""
+        for word in drop_placeholders(event, self._id_names[source.key]):
+            self._log.note(source.key, "placeholder", word)
+        if visit is not None:
+            visit.complete(event)
+        else:
+            cmp.complete(event.context, {}, request.headers.get(b"sec-gpc") == b"1", source.cmp)
+        name_itself(event)
 
     def _visit(self, source: Source, request: Request) -> Visit | None:
         """What a page's request brings besides its events; a server's brings nothing."""
@@ -235,14 +247,6 @@ class Collector:
             secure=request.secure,
             now=self._clock(),
         )
-
-
-def _complete_visitor(event: Event, source: Source, visit: Visit | None, request: Request) -> None:
-    """What the request says of the visitor: all of a page's, of others what the event says itself, and Sec-GPC."""
-    if visit is not None:
-        visit.complete(event)
-    else:
-        cmp.complete(event.context, {}, request.headers.get(b"sec-gpc") == b"1", source.cmp)
 
 
 def _note_bot(source: Source, event: Event) -> None:

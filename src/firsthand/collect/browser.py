@@ -17,6 +17,7 @@ from firsthand.config import Integration, Source
 from firsthand.consent import cmp
 from firsthand.consent.storage import may_store, refuses_storing
 from firsthand.event import Event
+from firsthand.placeholders import clean_id, placeholder
 from firsthand.secret import Secret
 from firsthand.vendors import get
 from firsthand.vendors.base import Cookie
@@ -30,10 +31,24 @@ SEALING = "cookie"
 PARAMETERS = 200
 MOST_REMOVED = 50
 EMAIL_LENGTH = 254
-is_uuid = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+_is_uuid = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
 # A vendor's own tag may have set the cookie before us, and not all write hyphens.
 _is_guid = re.compile(r"[0-9a-fA-F]{8}(?:-?[0-9a-fA-F]{4}){3}-?[0-9a-fA-F]{12}").fullmatch
 _is_opaque = re.compile(r"[!-~]{1,512}").fullmatch
+
+
+def is_visitor(id: str) -> bool:
+    return _is_uuid(id) is not None and placeholder(id) is None
+
+
+def _is_somebodys_guid(id: str) -> bool:
+    return _is_guid(id) is not None and placeholder(id) is None
+
+
+def _is_somebodys(id: str) -> bool:
+    return _is_opaque(id) is not None and clean_id(id) is not None
+
+
 _NONE: dict[str, str] = {}
 _UNASKED = object()
 # The cookies that say when a vendor was last asked for its id.
@@ -48,6 +63,12 @@ def cookies_of(source: str, integrations: Iterable[Integration]) -> tuple[Cookie
             for cookie in get(integration.vendor).cookies(integration.settings):
                 found.setdefault(cookie.name, cookie)
     return tuple(found.values())
+
+
+def id_names_of(source: str, integrations: Iterable[Integration]) -> frozenset[str]:
+    """What the vendors fed by a source call their ids."""
+    vendors = [get(one.vendor) for one in integrations if one.enabled and one.takes_source(source)]
+    return frozenset(vendor.id_name for vendor in vendors if vendor.id_name is not None)
 
 
 class Visit:
@@ -160,11 +181,11 @@ class Visit:
     def _recognise(self, event: Event, ids: dict[str, str], by_script: bool, reset: bool) -> None:
         rule, context = self._source.cookies, event.context
         if self._anonymous is None:
-            self._anonymous = self._jar.get(rule.anonymous_id, is_uuid)
+            self._anonymous = self._jar.get(rule.anonymous_id, is_visitor)
         if by_script:
             self._name(event, reset)
         if self._session is None:
-            known = None if self._somebody_else else self._jar.get(rule.session, is_uuid)
+            known = None if self._somebody_else else self._jar.get(rule.session, is_visitor)
             self._session = known or self._new(event, rule.session, rule.session_max_age)
         context.setdefault("sessionId", self._session)
         for cookie in self._declared:
@@ -180,7 +201,7 @@ class Visit:
             self._anonymous = self._session = None
             self._somebody_else = True
         if self._anonymous is None:
-            if proposal is not None and not is_uuid(proposal):
+            if proposal is not None and not is_visitor(proposal):
                 return  # not the script's
             self._anonymous = proposal or str(uuid.uuid4())
         if proposal is not None and proposal != self._anonymous and event.previous_id is None:
@@ -219,10 +240,10 @@ class Visit:
             return value
         match cookie.make:
             case "uuid":
-                found = (self._jar.get(name, _is_guid) for name in (cookie.name, *cookie.adopts))
+                found = (self._jar.get(name, _is_somebodys_guid) for name in (cookie.name, *cookie.adopts))
                 value = next(filter(None, found), None) or self._new(event, cookie.name, cookie.max_age)
             case "query":
-                value = self._jar.get(cookie.name, _is_opaque)
+                value = self._jar.get(cookie.name, _is_somebodys)
             case "email":
                 value = None if self._somebody_else else self._opened(self._jar.get(cookie.name, _is_opaque))
         if value is not None:
@@ -252,4 +273,5 @@ def _parameter(event: Event, name: str) -> str | None:
         values = parse_qs(urlsplit(url).query, max_num_fields=PARAMETERS).get(name)
     except ValueError:
         return None
-    return values[0] if values and _is_opaque(values[0]) and "@" not in unquote(values[0]) else None
+    id = clean_id(values[0]) if values else None
+    return id if id and _is_opaque(id) and "@" not in unquote(id) else None

@@ -13,6 +13,7 @@ import uuid_utils
 
 from firsthand.collect.faults import Fault
 from firsthand.event import Event, EventType, format_time, parse_time
+from firsthand.placeholders import id_text, placeholder
 
 REQUEST_BYTES = 500 << 10
 EVENT_BYTES = 32 << 10
@@ -24,14 +25,16 @@ FUTURE_TOLERANCE_MS = 300_000
 """How far ahead of its receipt an event may say it happened: as far as vendors take it (Criteo five minutes)."""
 TYPES: frozenset[str] = frozenset(get_args(EventType))
 
-Id = str | int | None
+MessageId = str | int | None
+Id = Any
+"""As clients send one: text or a number, and now and then what their language has for nothing."""
 
 
 class Wire(msgspec.Struct, rename="camel"):
     """An event as clients send it: everything may be absent or null, ids may be numbers."""
 
     type: str | None = None
-    message_id: Id = None
+    message_id: MessageId = None
     event: str | None = None
     name: str | None = None
     category: str | None = None
@@ -182,7 +185,7 @@ def complete(
         )
     event = Event(
         type=cast(EventType, kind),
-        message_id=_id(wire.message_id, f"{path}.messageId") or str(uuid_utils.uuid7()),
+        message_id=_message_id(wire.message_id, f"{path}.messageId") or str(uuid_utils.uuid7()),
         event=wire.event,
         name=wire.name,
         category=wire.category,
@@ -196,7 +199,7 @@ def complete(
         integrations=wire.integrations or {},
         received_at=received_at,
     )
-    _require(event, path)
+    _require(event, wire, path)
     _set_times(event, wire, batch.sent_at if batch else None, now_ms, path)
     if batch is not None and (batch.context or batch.integrations):
         event.context = {**(batch.context or {}), **event.context}
@@ -208,7 +211,7 @@ def complete(
     return event
 
 
-def _require(event: Event, path: str) -> None:
+def _require(event: Event, wire: Wire, path: str) -> None:
     """What the Segment spec requires of each type of call."""
     if event.type == "track" and not event.event:
         raise Fault(400, "field_missing", "a track call needs the name of the event", f"{path}.event")
@@ -217,7 +220,7 @@ def _require(event: Event, path: str) -> None:
     if event.type == "alias" and not (event.previous_id and event.user_id):
         missing = "userId" if event.previous_id else "previousId"
         raise Fault(400, "field_missing", "an alias call needs a previousId and a userId", f"{path}.{missing}")
-    if not event.anonymous_id and not event.user_id:
+    if wire.anonymous_id is None and wire.user_id is None:
         raise Fault(400, "field_missing", "an event needs an anonymousId or a userId", f"{path}.anonymousId")
 
 
@@ -258,10 +261,16 @@ def _bad_time(text: str, path: str) -> Fault:
     return Fault(400, "invalid_timestamp", f"{text[:40]!r} is not an ISO 8601 time such as 2026-11-22T10:15:00Z", path)
 
 
+def _message_id(value: MessageId, path: str) -> str | None:
+    """None also where it is the same word for many events: all but the first would be taken for duplicates."""
+    text = _id(value, path)
+    return None if text is None or (placeholder(text) and text not in ("0", "-1")) else text
+
+
 def _id(value: Id, path: str) -> str | None:
     if value is None or value == "":
         return None
-    text = value if isinstance(value, str) else str(value)
+    text = value if isinstance(value, str) else id_text(value)
     if len(text) > MAX_ID_LENGTH:
         raise Fault(400, "field_invalid", f"an id may have {MAX_ID_LENGTH} characters", path)
     return text
@@ -322,7 +331,7 @@ def _pruned(data: bytes) -> bytes:
     return b"".join([*kept, data[start:]]) if depth < deepest else data
 
 
-def rejection(index: int, message_id: Id, fault: Fault) -> dict[str, object]:
+def rejection(index: int, message_id: MessageId, fault: Fault) -> dict[str, object]:
     """One entry of a batch answer's `rejected`."""
     return {"index": index, "messageId": message_id, "code": fault.code, "path": fault.path, "message": fault.message}
 

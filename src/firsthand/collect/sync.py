@@ -20,7 +20,7 @@ import msgspec
 
 from firsthand.collect import pixel, return_address
 from firsthand.collect.access import Access, is_first_party, preflight
-from firsthand.collect.browser import SCRIPT, Visit, is_uuid
+from firsthand.collect.browser import SCRIPT, Visit, is_visitor
 from firsthand.collect.cookies import Jar, set_cookie
 from firsthand.collect.faults import Fault
 from firsthand.collect.hosts import Site, site_of, site_of_page
@@ -31,6 +31,7 @@ from firsthand.config import Integration, Source
 from firsthand.consent import cmp, decide
 from firsthand.consent.storage import may_store
 from firsthand.event import Event, format_time
+from firsthand.placeholders import clean_id
 from firsthand.secret import Secret
 from firsthand.vendors.base import Sync
 
@@ -150,10 +151,13 @@ class Syncs:
         offers = _of(asked.offers, name, str(report.caller_id))
         # The script does not always know of the visitor's consent what it knew when the sync was offered to it.
         _admit(offers, asked.event, ("allow", "hold"))
-        id = _id(report.id) if report.status == "OK" and report.id else None
-        if report.status == "OK" and id is None:
+        status = report.status
+        if status == "OK" and report.id and clean_id(report.id) is None:
+            status = "unknown"  # the vendor's script has no id, and wrote what its language has for nothing
+        id = _id(report.id) if status == "OK" and report.id else None
+        if status == "OK" and id is None:
             raise Fault(400, "field_invalid", f"an id has 1 to {ID_LENGTH} printable characters", "$.id")
-        return 200, b'{"success":true}', [*_JSON, *await self._take(asked, offers[0].declared, report.status, id)]
+        return 200, b'{"success":true}', [*_JSON, *await self._take(asked, offers[0].declared, status, id)]
 
     async def _redirect(self, name: str, scope: Scope, headers: Headers) -> Answer:
         query = _query(scope)
@@ -189,8 +193,9 @@ class Syncs:
             text = unquote_to_bytes(encoded).decode()
         except UnicodeDecodeError:
             raise Fault(400, "field_invalid", "the id is not percent-encoded UTF-8") from None
-        id = None if text in ("", MACRO) else _id(text)
-        if id is None and text not in ("", MACRO):
+        nothing = text == MACRO or clean_id(text) is None
+        id = None if nothing else _id(text)
+        if id is None and not nothing:
             raise Fault(400, "field_invalid", f"an id has 1 to {ID_LENGTH} printable characters")
         jar = Jar(headers.get(b"cookie"))
         is_theirs = jar.get(source.cookies.anonymous_id, said.anonymous_id.__eq__) is not None
@@ -237,7 +242,7 @@ class Syncs:
             received_at=format_time(now_ms),
             connection=connection(scope, headers),
         )
-        event.anonymous_id = anonymous_id or None
+        event.anonymous_id = clean_id(anonymous_id)
         return event
 
     async def _take(self, asked: Asked, sync: Sync, status: str, id: str | None) -> HeaderList:
@@ -372,7 +377,7 @@ def _comes_from(site: str, source: Source, headers: Headers) -> bool:
 def _check_visitor(source: Source, anonymous_id: str | None, headers: Headers) -> None:
     """Refuse to give an id to another visitor than the one whose cookie the browser has. That is all the cookie is read
     for here, with or without consent: nothing is learnt of the visitor by it."""
-    known = Jar(headers.get(b"cookie")).get(source.cookies.anonymous_id, is_uuid)
+    known = Jar(headers.get(b"cookie")).get(source.cookies.anonymous_id, is_visitor)
     if known is not None and anonymous_id not in (known, None, ""):
         raise Fault(403, "visitor_mismatch", "this browser's cookie is another visitor's", "$.anonymousId")
 

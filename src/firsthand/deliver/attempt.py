@@ -23,10 +23,11 @@ from firsthand.deliver.poison import Care
 from firsthand.deliver.policy import CONFIGURATION, backoff, retry_after, verdicts
 from firsthand.deliver.redirects import Sender
 from firsthand.deliver.tail import UNREADABLE
-from firsthand.event import Event, decoder, parse_time
+from firsthand.event import Event, parse_time
 from firsthand.identity import Hub
 from firsthand.ledger.records import Failure
 from firsthand.ledger.scrub import ERASED, end
+from firsthand.placeholders import read_event
 from firsthand.reasons import HELD, Dead, Filtered, Reason
 from firsthand.vendors.base import Answer, AnyVendor, Identity, Input, Request, Setup, Verdict
 from firsthand.vendors.suggest import OF_OUR_OWN, Suggestions
@@ -116,7 +117,7 @@ class Attempts:
             event = None
         if event is None:
             try:
-                event = item.event = decoder.decode(delivery.event or b"")
+                event = item.event = read_event(delivery.event or b"")
             except UNREADABLE as error:
                 self.dead(item, Reason("mapping_error", None, f"the event cannot be read ({type(error).__name__})"))
                 return False

@@ -5,9 +5,10 @@ from typing import Any
 
 from firsthand.consent import GivenAnswer
 from firsthand.deliver.tail import UNREADABLE
-from firsthand.event import Event, decoder
+from firsthand.event import Event
 from firsthand.eventlog.base import Position
 from firsthand.ledger.records import Delivery
+from firsthand.placeholders import read_event
 
 Key = tuple[int, Position, int]
 """Shard, position and generation of a delivery."""
@@ -43,6 +44,6 @@ class Item:
 def event_of(delivery: Delivery) -> Event | None:
     """None where it can't be read."""
     try:
-        return decoder.decode(delivery.event or b"")
+        return read_event(delivery.event or b"")
     except UNREADABLE:
         return None

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from firsthand.deliver.tail import UNREADABLE, Tail
-from firsthand.event import decoder
 from firsthand.eventlog.erasing import scan
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.identity import Hub
 from firsthand.identity.erasure import Match, Place, Plan, Wanted, find_ids
+from firsthand.placeholders import read_event
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ def _locate(log: SqliteLogReader, match: Match, last: int) -> tuple[list[Place],
     for rows in scan(log, last, match.maybe, match.needles, match.addresses):
         for row in rows:
             try:
-                fate = match.event(row.source, decoder.decode(row.body), row.body)
+                fate = match.event(row.source, read_event(row.body), row.body)
             except UNREADABLE:
                 continue
             if fate == "theirs":

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from firsthand.event import Event, decoder
+from firsthand.event import Event
 from firsthand.eventlog.base import Gap, LogReader, Position, Row
 from firsthand.identity import Hub
 from firsthand.identity.hub import Entry as Observed
+from firsthand.placeholders import read_event
 
 READS_KEPT = 16
 READ_ROWS = 256
@@ -30,7 +31,7 @@ class Entry:
     def event(self) -> Event:
         """Raises msgspec.DecodeError or UnicodeDecodeError if the bytes are no event."""
         if self._event is None:
-            self._event = decoder.decode(self.row.body)
+            self._event = read_event(self.row.body)
         return self._event
 
 

@@ -5,8 +5,9 @@ from collections import deque
 import msgspec
 
 from firsthand.deliver.tail import UNREADABLE
-from firsthand.event import Event, decoder
+from firsthand.event import Event
 from firsthand.eventlog.base import LogReader, Position, Row
+from firsthand.placeholders import read_event
 
 ROWS_AT_ONCE = 1_000
 JITTER_MS = 5_000
@@ -59,6 +60,6 @@ def _start(log: LogReader, shard: int, rows: int) -> Position:
 
 def _event(body: bytes) -> Event | None:
     try:
-        return decoder.decode(body)
+        return read_event(body)
     except UNREADABLE:
         return None

@@ -24,7 +24,7 @@ Not promised:
 
 import hashlib
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -69,6 +69,11 @@ class Gap(msgspec.Struct, frozen=True):
     kind: str
 
 
+Noted = Literal["refused", "placeholder", "unknown_path"]
+"""What is counted of a source besides its events: items refused before they reached the log (the value is a code of
+the answers), ids that name nobody, and requests for paths that are none of ours."""
+
+
 class LogUnavailable(Exception):
     """The log cannot take more right now: answer 503 and let the sender keep the events."""
 
@@ -102,8 +107,8 @@ class LogWriter(Protocol):
         """
         ...
 
-    def refused(self, source: str, code: str) -> None:
-        """Count an item of this source that was refused before it reached the log, and why (a code of the answers)."""
+    def note(self, source: str, kind: Noted, value: str, count: int = 1) -> None:
+        """Count something about what a source sends, by kind and value."""
         ...
 
     async def close(self) -> None: ...
@@ -146,8 +151,8 @@ class LogReader(Protocol):
         """The keys of all sources that ever sent an event or had one refused."""
         ...
 
-    def refusals(self) -> dict[str, dict[str, int]]:
-        """Refused items by source key and code."""
+    def noted(self, kind: Noted) -> dict[str, dict[str, int]]:
+        """What was counted of a kind, by source key and value, the most frequent first."""
         ...
 
     def tallies(self) -> dict[str, tuple[int, int]]:

@@ -19,10 +19,11 @@ from pathlib import Path
 import apsw
 import structlog
 
-from firsthand.eventlog.base import FORMAT, PARTITIONS, DamagedLog, LogUnavailable, Position, Record
+from firsthand.eventlog.base import FORMAT, PARTITIONS, DamagedLog, LogUnavailable, Noted, Position, Record
 from firsthand.eventlog.erasing import Redact, erase
 from firsthand.eventlog.files import checksum, has_room, transaction
 from firsthand.eventlog.mending import forget_copy, mend
+from firsthand.eventlog.notes import Notes, write
 from firsthand.eventlog.retention import drop_oldest
 from firsthand.eventlog.seen import Seen, SeenDamaged
 
@@ -38,11 +39,8 @@ CREATE TABLE IF NOT EXISTS marks (
     PRIMARY KEY (source, position)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS tallies (
     source TEXT PRIMARY KEY, duplicates INTEGER NOT NULL DEFAULT 0, refused INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS refusals (
-    source TEXT NOT NULL, code TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (source, code)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 """
-REFUSE = "INSERT INTO refusals VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count"
 COMMIT_EVENTS = 256
 QUEUE_EVENTS = 20_000
 QUEUE_BYTES = 64 << 20
@@ -84,7 +82,6 @@ class SqliteLogWriter:
         self._queue: list[Waiter] = []
         self._queued_events = 0
         self._queued_bytes = 0
-        self._refused: Counter[tuple[str, str]] = Counter()
         self._next_upkeep = 0.0
         self._wake = threading.Condition()
         self._erasures: deque[tuple[Iterator[None], asyncio.Future[None], asyncio.AbstractEventLoop]] = deque()
@@ -99,6 +96,7 @@ class SqliteLogWriter:
             self._db.pragma(*pragma.split("="))
         self._db.pragma("secure_delete", "fast")  # what goes from a page that stays in use is overwritten
         self._db.execute(SCHEMA)
+        self._notes = Notes(self._db)
         self._sources: dict[str, int] = {key: id for id, key in self._db.execute("SELECT id, key FROM sources")}
         # Each commit ends in a mark, and the newest mark outlives all events.
         newest = "SELECT position, count FROM marks WHERE source = ? ORDER BY position DESC LIMIT 1"
@@ -125,9 +123,9 @@ class SqliteLogWriter:
             self._wake.notify()
         return await future
 
-    def refused(self, source: str, code: str) -> None:
+    def note(self, source: str, kind: Noted, value: str, count: int = 1) -> None:
         with self._wake:
-            self._refused[source, code] += 1
+            self._notes.add(source, kind, value, count)
 
     async def erase(self, positions: Sequence[Position], mentions: Mapping[Position, Redact] | None = None) -> None:
         """Leave nothing of these events but their place, and of others not what mentions somebody, in the file and
@@ -356,19 +354,19 @@ class SqliteLogWriter:
 
     def _write_state(self) -> None:
         with self._wake:
-            refused, self._refused = self._refused, Counter()
+            counts = self._notes.take()
         try:
             with transaction(self._db):
-                for (source, code), count in refused.items():
-                    self._tally(source, "refused", count)
-                    self._db.execute(REFUSE, (source, code, count))
+                write(self._db, counts)
+                for (kind, source, _), count in counts.items():
+                    self._tally(source, "refused", count if kind == "refused" else 0)
                 self._db.executemany(
                     "INSERT INTO state VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value",
                     [("max_bytes", self.max_bytes), ("full", int(self.full))],
                 )
         except apsw.Error:
             with self._wake:
-                self._refused.update(refused)
+                self._notes.put_back(counts)
             raise
 
     def _retain(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 import apsw
 
-from firsthand.eventlog.base import FORMAT, Gap, LogStatus, Position, Row
+from firsthand.eventlog.base import FORMAT, Gap, LogStatus, Noted, Position, Row
 from firsthand.eventlog.files import UNREADABLE, checksum, has_room, log_bytes, open_reader, snapshot
 from firsthand.eventlog.seen import Seen
 
@@ -211,12 +211,13 @@ class SqliteLogReader:
         rows: list[Any] = self._db.execute("SELECT source, duplicates, refused FROM tallies").fetchall()
         return {source: (duplicates, refused) for source, duplicates, refused in rows}
 
-    def refusals(self) -> dict[str, dict[str, int]]:
-        """By source key and code, the most frequent first."""
+    def noted(self, kind: Noted) -> dict[str, dict[str, int]]:
+        """What was counted of a kind, by source key and value, the most frequent first."""
         found: dict[str, dict[str, int]] = {}
-        with contextlib.suppress(apsw.SQLError):  # a log that no collector has opened since they are counted by code
-            for source, code, count in self._db.execute("SELECT * FROM refusals ORDER BY source, count DESC, code"):
-                found.setdefault(source, {})[code] = count
+        sql = "SELECT source, value, count FROM noted WHERE kind = ? ORDER BY source, count DESC, value"
+        with contextlib.suppress(apsw.SQLError):  # a log that no collector has opened since these are counted
+            for source, value, count in self._db.execute(sql, (kind,)):
+                found.setdefault(source, {})[value] = count
         return found
 
     def status(self) -> LogStatus:

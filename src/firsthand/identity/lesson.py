@@ -7,6 +7,7 @@ from firsthand.consent import is_answer
 from firsthand.event import Event
 from firsthand.identity.mentions import compared_hash
 from firsthand.identity.profile import Answer, Profile, Ref, Seen
+from firsthand.placeholders import clean_id
 from firsthand.vendors.base import AnyVendor
 from firsthand.vendors.hashing import normalise
 
@@ -58,9 +59,9 @@ def lesson_of(event: Event) -> Lesson:
     traits = context.get("traits")
     email = event.traits.get("email") or (traits.get("email") if isinstance(traits, dict) else None)
     return Lesson(
-        event.anonymous_id,
-        event.user_id,
-        event.previous_id,
+        clean_id(event.anonymous_id),
+        clean_id(event.user_id),
+        clean_id(event.previous_id),
         kind == "alias",
         email or properties.get("email"),
         context.get("ids"),
@@ -224,5 +225,6 @@ def _named(lesson: Lesson, names: Names, callers: Mapping[str, str]) -> Iterable
     ids = lesson.ids if isinstance(lesson.ids, dict) else {}
     traits = lesson.traits or {}
     for name, value in (*ids.items(), *((n, v) for n, v in traits.items() if n.partition("@")[0] in names.traits)):
-        if isinstance(value, str) and 0 < len(value) <= MOST_CHARACTERS and 0 < len(name) <= MOST_CHARACTERS:
-            yield f"{name}@{callers[name]}" if name in callers else name, value
+        id = clean_id(value) if isinstance(value, str) else None
+        if id and len(id) <= MOST_CHARACTERS and 0 < len(name) <= MOST_CHARACTERS:
+            yield f"{name}@{callers[name]}" if name in callers else name, id

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from firsthand.identity.answers import kept
+from firsthand.placeholders import placeholder
 from firsthand.vendors.hashing import normalise
 
 Kind = Literal["a", "u", "e"]
@@ -199,6 +200,19 @@ class Profile(msgspec.Struct, omit_defaults=True):
         elif other.kind == "e":
             self.emails = {user: given for user, given in self.emails.items() if normalise(given[1]) != other.value}
         return before != (len(self.links), len(self.emails), len(self.answers))
+
+    def forget_placeholders(self) -> None:
+        """Links and ids that name nobody, from before they were known as such: what came with a user of that name came
+        with none."""
+        self.links = {key: at_ms for key, at_ms in self.links.items() if not placeholder(key[2:])}
+        for known in self.ids.values():
+            known.values = {value: seen for value, seen in known.values.items() if not placeholder(value)}
+        for one in self.answers:
+            if placeholder(one.user):
+                one.user = ""
+        for user in [user for user in self.emails if user and placeholder(user)]:
+            given = self.emails.pop(user)
+            self.emails[""] = max(given, self.emails.get("", given))
 
     def linked(self, kind: Kind) -> list[tuple[int, str]]:
         """Time and value of the linked ids of a kind, newest first."""

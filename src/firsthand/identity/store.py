@@ -40,6 +40,12 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Profile).decode
 
 
+def _profile(packed: bytes) -> Profile:
+    profile = _decode(packed)
+    profile.forget_placeholders()
+    return profile
+
+
 class ProfileReader:
     """Profiles by id, through a connection of any kind."""
 
@@ -52,7 +58,7 @@ class ProfileReader:
 
     def get(self, source: str, ref: Ref) -> Profile | None:
         packed = self._db.execute("SELECT profile FROM profiles WHERE key = ?", (self.key(source, ref),)).get
-        return None if packed is None else _decode(packed)
+        return None if packed is None else _profile(packed)
 
     def positions(self) -> dict[int, Position]:
         return dict(self._db.execute("SELECT shard, position FROM positions"))
@@ -157,7 +163,7 @@ class Unwritten(ProfileStore):
 
     def get(self, source: str, ref: Ref) -> Profile | None:
         packed = self._learned.get(self.key(source, ref))
-        return super().get(source, ref) if packed is None else _decode(packed)
+        return super().get(source, ref) if packed is None else _profile(packed)
 
     def write(
         self,

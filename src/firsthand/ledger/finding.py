@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from firsthand.event import decoder
 from firsthand.eventlog.base import Position
 from firsthand.eventlog.erasing import alternatives
 from firsthand.identity.erasure import Fate, Match, Place, Plan
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import Detail, Exchange
+from firsthand.placeholders import read_event
 
 SCAN_POSITIONS = 20_000
 _detail = msgspec.json.Decoder(Detail)
@@ -111,7 +111,7 @@ def _judged(
     fate: Fate | None = None
     if event is not None:
         with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            fate = match.event(source, decoder.decode(event), event)
+            fate = match.event(source, read_event(event), event)
     elif position < plan.since.get(shard, 0):
         theirs = visitor in match.visitors or (visitor in match.maybe and match.sent(source, _sent(ledger, key)))
         fate = "theirs" if theirs else None

@@ -1,0 +1,128 @@
+"""Ids that name nobody: what programs write where a visitor, an order or a vendor's id is not known.
+
+Two guests with the user id `0` are two people. Taken for one, the second one's orders would go out with the first
+one's address and consent. So such an id is dropped wherever ids are read; the event stays.
+"""
+
+from hashlib import blake2b
+from typing import Any
+
+from firsthand.event import Event, decoder
+
+WORDS = (
+    "0", "-1", "null", "undefined", "none", "nan", "nil", "false", "true", "[object Object]", "{}", "[]", "anonymous",
+    "guest", "unknown", "n/a", "00000000-0000-0000-0000-000000000000",
+)  # fmt: skip
+"""No id is one of these, in any case."""
+BLANK = "(blank)"
+"""How an id is counted that is nothing but blanks, or quotes around nothing."""
+_WORDS = {word.casefold(): word for word in WORDS} | {"": BLANK, "0" * 32: WORDS[-1]}
+_LONGEST = max(map(len, _WORDS))
+_INVISIBLE = "\0\u200b\u2060\ufeff"
+_QUOTES = ('"', "'", "%22")
+_IDS = ("anonymous_id", "user_id", "previous_id", "group_id")
+
+
+def id_text(value: Any) -> str:
+    """An id as clients send it, as text: without blanks at the ends, and without one pair of quotes or of `%22` around
+    it. What is neither text nor a number is written as JavaScript does, and so is no id."""
+    if isinstance(value, str):
+        return _bare(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, dict):
+        return "[object Object]" if value else "{}"
+    if isinstance(value, list):
+        return "[]"
+    return "" if value is None else str(value)
+
+
+def _bare(text: str) -> str:
+    text = _stripped(text)
+    for quote in _QUOTES:
+        if text.startswith(quote) and text.endswith(quote) and len(text) >= 2 * len(quote):
+            return _stripped(text[len(quote) : -len(quote)])
+    return text
+
+
+def _stripped(text: str) -> str:
+    if text.isascii() and text.isalnum():
+        return text
+    before = None
+    while text != before:
+        before, text = text, text.strip().strip(_INVISIBLE)
+    return text
+
+
+def placeholder(text: str) -> str | None:
+    """Which placeholder an id is, once `id_text` has read it, or None where it may be somebody's."""
+    return _WORDS.get(text.casefold()) if len(text) <= _LONGEST else None
+
+
+def clean_id(value: Any) -> str | None:
+    """The id in what a client sent for one; None where it names nobody."""
+    text = id_text(value)
+    return None if placeholder(text) else text
+
+
+def drop_placeholders(event: Event, traits: frozenset[str] = frozenset()) -> list[str]:
+    """Clean an event's ids and take those out that name nobody, also of the vendors' ids: those in `context.ids` and,
+    of an `identify` call, the named traits. Returns what was taken out, as in `WORDS`."""
+    found: list[str] = []
+    for name in _IDS:
+        given = getattr(event, name)
+        if given is not None:
+            text = _bare(given)
+            word = placeholder(text)
+            if word is not None:
+                found.append(word)
+                setattr(event, name, None)
+            elif text is not given:
+                setattr(event, name, text)
+    ids = event.context.get("ids")
+    if isinstance(ids, dict) and ids:
+        event.context["ids"] = _cleaned(ids, ids.keys(), found)
+    if traits and event.type == "identify":
+        named = {name for name in event.traits if name.partition("@")[0] in traits}
+        if named:
+            event.traits = _cleaned(event.traits, named, found)
+    return found
+
+
+def _cleaned(values: dict[str, Any], names: Any, found: list[str]) -> dict[str, Any]:
+    cleaned: dict[str, Any] = {}
+    for name, value in values.items():
+        if name not in names:
+            cleaned[name] = value
+        elif value is not None and value != "":
+            text = id_text(value)
+            word = placeholder(text)
+            if word is None:
+                cleaned[name] = text
+            else:
+                found.append(word)
+    return cleaned
+
+
+def own_id(message_id: str) -> str:
+    """The id of an event that names nobody: its own, the same whenever it is made."""
+    return f"event-{blake2b(message_id.encode('utf-8', 'surrogatepass'), digest_size=16).hexdigest()}"
+
+
+def read_event(body: bytes) -> Event:
+    """An event of the log or the ledger, as it would be kept today: older ones may have ids that name nobody.
+
+    Raises msgspec.DecodeError or UnicodeDecodeError where the bytes are no event.
+    """
+    event = decoder.decode(body)
+    if drop_placeholders(event):
+        name_itself(event)
+    return event
+
+
+def name_itself(event: Event) -> None:
+    """Give an event that names nobody an id of its own, by which it is linked with no other."""
+    if not event.anonymous_id and not event.user_id:
+        event.anonymous_id = own_id(event.message_id)
