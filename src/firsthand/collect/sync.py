@@ -152,7 +152,7 @@ class Syncs:
         # The script does not always know of the visitor's consent what it knew when the sync was offered to it.
         _admit(offers, asked.event, ("allow", "hold"))
         status = report.status
-        if status == "OK" and report.id and clean_id(report.id) is None:
+        if status == "OK" and report.id and report.id.strip() and clean_id(report.id) is None:
             status = "unknown"  # the vendor's script has no id, and wrote what its language has for nothing
         id = _id(report.id) if status == "OK" and report.id else None
         if status == "OK" and id is None:
