@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from firsthand.commands import check, consent, doctor, events, import_, replays, visitor
+from firsthand.commands import check, consent, doctor, events, import_, integrations, replays, visitor
 from firsthand.commands import plan as configuration
 from firsthand.settings import Settings
 
@@ -294,4 +294,5 @@ app.command(epilog="Example: firsthand check cases/ --config firsthand.yaml")(ch
 app.command(epilog="Example: firsthand doctor --config firsthand.yaml --production --strict")(doctor.doctor)
 app.command("import", epilog=import_.EPILOG)(import_.import_)
 app.add_typer(consent.app, name="consent", epilog="Example: firsthand consent verify")
+app.add_typer(integrations.app, name="integrations", epilog="Example: firsthand integrations resume criteo")
 app.add_typer(visitor.app, name="visitor", epilog="Example: firsthand visitor erase --email ann@example.com --dry-run")

@@ -39,6 +39,9 @@ DeadCode = Literal[
 ]
 HeldCode = Literal["waiting_for_id"]
 HELD: tuple[str, ...] = get_args(HeldCode)
+CREDENTIALS: tuple[str, ...] = ("auth_failed", "scope_denied")
+"""What the vendor says of credentials. It stops the whole lane: its deliveries are `retrying` for it, and dead only
+after `delivery.max_age`, or where other events are taken meanwhile."""
 FILTERED: tuple[str, ...] = get_args(FilteredCode)
 DEAD: tuple[str, ...] = get_args(DeadCode)
 

@@ -28,22 +28,22 @@ async def past(world: World, **settings: Any) -> None:
     await world.collect(event("yes-1"), event("yes-2"), event("no-vendor_rejected"), event("no-field_invalid"))
     await world.collect(event("odd", "Never Heard Of"))
     await world.advance(3600)
-    await world.collect(event("no-auth_failed"))
+    await world.collect(event("no-redirect_refused"))
     await world.settle()
     world.calls.clear()
     world.answer = lambda call: ok()
 
 
 WANTED: list[tuple[Filter, set[str]]] = [
-    (Filter(), {"no-vendor_rejected", "no-field_invalid", "no-auth_failed"}),
-    (Filter(state="dead"), {"no-vendor_rejected", "no-field_invalid", "no-auth_failed"}),
+    (Filter(), {"no-vendor_rejected", "no-field_invalid", "no-redirect_refused"}),
+    (Filter(state="dead"), {"no-vendor_rejected", "no-field_invalid", "no-redirect_refused"}),
     (Filter(state="filtered"), set()),  # it is as little mapped as it was
     (Filter(code="field_invalid"), {"no-field_invalid"}),
     (Filter(code="poison"), set()),
-    (Filter(from_ms=NOW_MS + 1), {"no-auth_failed"}),
+    (Filter(from_ms=NOW_MS + 1), {"no-redirect_refused"}),
     (Filter(to_ms=NOW_MS + 1), {"no-vendor_rejected", "no-field_invalid"}),
     (Filter(to_ms=NOW_MS), set()),
-    (Filter(message_id="no-auth_failed"), {"no-auth_failed"}),
+    (Filter(message_id="no-redirect_refused"), {"no-redirect_refused"}),
     (Filter(message_id="yes-1"), set()),
     (Filter(message_id="yes-1", resend=True), {"yes-1"}),
     (Filter(state="delivered", resend=True), {"yes-1", "yes-2"}),

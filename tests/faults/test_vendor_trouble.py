@@ -80,12 +80,29 @@ def test_its_redirects_lead_nowhere(tmp_path: Path, vendor: Emulator, other: Emu
         assert found.lanes["troubled"].states.keys() == {"delivered", "dead: redirect_refused"}
 
 
-@pytest.mark.parametrize(("kind", "reason"), [("errors", "vendor_rejected"), ("status_401", "auth_failed")])
-def test_it_says_no(tmp_path: Path, vendor: Emulator, other: Emulator, kind: str, reason: str):
+def test_it_says_no(tmp_path: Path, vendor: Emulator, other: Emulator):
+    vendor.fault("errors")
+    with Gateway(tmp_path, both(other), vendor) as gateway:
+        found = run(gateway, vendor, other, "vendor_rejected")
+        assert found.lanes["troubled"].states.keys() <= {"delivered", "dead: vendor_rejected"}
+
+
+@pytest.mark.parametrize(("kind", "reason"), [("status_401", "auth_failed"), ("status_403", "scope_denied")])
+def test_it_refuses_the_credentials(tmp_path: Path, vendor: Emulator, other: Emulator, kind: str, reason: str):
+    """Nothing is lost for it, and a start asks again."""
     vendor.fault(kind)
     with Gateway(tmp_path, both(other), vendor) as gateway:
-        found = run(gateway, vendor, other, reason)
-        assert found.lanes["troubled"].states.keys() <= {"delivered", f"dead: {reason}"}
+        with Sender(gateway, shopping(EVENTS)) as sender:
+            pass
+        gateway.settle("healthy")
+        until("the lane has stopped", lambda: gateway.counts("troubled")["reasons"].get(reason))
+        assert vendor.count() <= CONCURRENCY + 1
+        vendor.behave()
+        gateway.stop()
+        gateway.start()
+        gateway.settle()
+        found = check(gateway, sender, {"troubled": vendor, "healthy": other})
+        assert found.lanes["troubled"].states == {"delivered": EVENTS}
 
 
 def test_it_is_slow(tmp_path: Path, vendor: Emulator, other: Emulator):

@@ -20,7 +20,7 @@ from firsthand.deliver.item import Item
 from firsthand.deliver.outcome import CUT_SHORT, Given, conclude, dead, note
 from firsthand.deliver.permission import Permission
 from firsthand.deliver.poison import Care
-from firsthand.deliver.policy import CONFIGURATION, backoff, retry_after, verdicts
+from firsthand.deliver.policy import CONFIGURATION, backoff, is_refusal, retry_after, verdicts
 from firsthand.deliver.redirects import Sender
 from firsthand.deliver.tail import UNREADABLE
 from firsthand.event import Event, parse_time
@@ -36,6 +36,8 @@ log = structlog.get_logger()
 
 RESTING = frozenset({429, 503})
 """Statuses whose `Retry-After` (429: even without one) rests the whole lane, not only the one delivery."""
+
+TROUBLE = frozenset({"retry", "ambiguous"})
 
 
 class Attempts:
@@ -207,8 +209,8 @@ class Attempts:
         self.dead(item, Reason("mapping_error", None, f"an error of ours ({type(error).__name__})"))
 
     async def _attempt(self, items: list[Item], now_ms: int) -> float:
-        if len(items) > 1 and any(item.delivery.detail.accepted or item.delivery.detail.unknown for item in items):
-            return await self._one_by_one(items)  # what was taken in another batch must not go again
+        if len(items) > 1 and any((d := item.delivery.detail).accepted or d.unknown or d.refused for item in items):
+            return await self._one_by_one(items)  # what was taken, or refused, in another batch must not go again so
         requests = self._build(items)
         if requests is None:
             return await self._one_by_one(items) if len(items) > 1 else 0.0
@@ -269,11 +271,14 @@ class Attempts:
                 for i, ordinal in parts:
                     given[i].append((ordinal, CUT_SHORT))
                 continue
-            under_way = True
+            under_way, stops = True, self._breaker.stops
             result, exchanges = await self._sender.send(request, parts[0][1])
             for i in request.items:  # before anything can go wrong with reading the answer
                 items[i].delivery.exchanges = [*items[i].delivery.exchanges, *exchanges]
-            judged = verdicts(self.vendor, self._setup, request, result)
+            judged = [
+                self._whose_fault(items[i], verdict)
+                for i, verdict in zip(request.items, verdicts(self.vendor, self._setup, request, result), strict=True)
+            ]
             for (i, ordinal), verdict in zip(parts, judged, strict=True):
                 given[i].append((ordinal, verdict))
                 note(items[i].delivery.detail, ordinal, verdict)
@@ -281,7 +286,7 @@ class Attempts:
                 for i in request.items:
                     limits[i] = request.max_uncertain
                     items[i].delivery.detail.uncertain += 1
-            self._tell_breaker(judged)
+            self._tell_breaker([items[i] for i in request.items], judged, stops)
             if (isinstance(result, Answer) and "retry-after" in result.headers) or exchanges[-1].status == 429:
                 asked = retry_after(result, now_ms, self._integration.delivery.max_age)
                 wait = max(wait, asked or 0.0)
@@ -302,17 +307,39 @@ class Attempts:
             item.delivery.detail.unfinished = True
         return await self.between(answered)
 
-    def _tell_breaker(self, judged: list[Verdict]) -> None:
-        """A vendor that says no to an event is alive; one that answers nothing sensible, or nobody, is not."""
-        if any(v.kind in ("retry", "ambiguous") or (v.kind == "rejected" and v.code in CONFIGURATION) for v in judged):
-            if self._breaker.failed(judged[0].message):
-                log.warning(
-                    "vendor trouble: sending pauses", integration=self._integration.key, cause=judged[0].message
+    def _whose_fault(self, item: Item, verdict: Verdict) -> Verdict:
+        """Credentials that are refused for one event, while other events are taken, are that event's fault."""
+        since, breaker = item.refused_at, self._breaker
+        if not is_refusal(verdict) or since is None or breaker.open or breaker.passes == since:
+            return verdict
+        message = f"{verdict.message}; other events are taken with them, this one was refused twice"
+        return Verdict("rejected", code=verdict.code, message=message)
+
+    def _tell_breaker(self, items: list[Item], judged: list[Verdict], stops: int) -> None:
+        """A vendor that says no to an event is alive; one that answers nothing sensible, or nobody, is not. `stops` are
+        the breaker's as the request began."""
+        breaker, key, cause = self._breaker, self._integration.key, judged[0].message
+        refusals = [verdict for verdict in judged if is_refusal(verdict)]
+        if any(verdict.kind == "retry" for verdict in refusals):
+            for item in items:
+                item.refused_at = breaker.passes
+            if breaker.refused(refusals[0].code, cause):
+                remedy = f"renew them and apply, or `firsthand integrations resume {key}`"
+                log.error(
+                    "the vendor refuses the credentials: sending stops", integration=key, cause=cause, remedy=remedy
                 )
-        else:
-            if self._breaker.open:
-                log.info("vendor answers again", integration=self._integration.key)
-            self._breaker.succeeded()
+        elif any(
+            v.kind in ("retry", "ambiguous") or (v.kind == "rejected" and v.code in CONFIGURATION) for v in judged
+        ):
+            if breaker.failed(cause):
+                log.warning("vendor trouble: sending pauses", integration=key, cause=cause)
+        elif not refusals:
+            was_open = breaker.open
+            breaker.succeeded(stops)
+            if was_open and not breaker.open:
+                log.info("vendor answers again", integration=key)
+            for item in items:  # an event that is taken in part says nothing about itself
+                item.refused_at = None if item.refused_at is None else breaker.passes
 
     # -- outcomes ------------------------------------------------------------------------------------------------
 

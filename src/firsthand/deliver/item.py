@@ -20,10 +20,14 @@ class Item:
     `place` is its place in the lane's window until it is settled for the first time; `on_outcome` is told of its next
     outcome, whatever that is. Of one that was held: `leaving` until it is decided again, `stored` while its event is
     in the ledger only, `answer` the one that brought it back, `early` why its time is up before it is. `counted` is
-    the answer by which it may be sent, where that is not its own.
+    the answer by which it may be sent, where that is not its own. `refused_at`: of one whose credentials were refused,
+    the breaker's `passes` at that time.
     """
 
-    __slots__ = ("answer", "counted", "delivery", "early", "event", "leaving", "name", "on_outcome", "place", "stored")
+    __slots__ = (
+        "answer", "counted", "delivery", "early", "event", "leaving", "name", "on_outcome", "place", "refused_at",
+        "stored",
+    )  # fmt: skip
 
     def __init__(self, delivery: Delivery, event: Event | None, name: str) -> None:
         self.delivery = delivery
@@ -35,6 +39,7 @@ class Item:
         self.answer: GivenAnswer | None = None
         self.counted: GivenAnswer | None = None
         self.early = ""
+        self.refused_at: int | None = None
 
     @property
     def key(self) -> Key:

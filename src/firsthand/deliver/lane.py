@@ -24,6 +24,7 @@ from firsthand.deliver.item import Item, Key, event_of
 from firsthand.deliver.openset import OpenSet
 from firsthand.deliver.passing import Passing
 from firsthand.deliver.poison import Suspect, set_aside
+from firsthand.deliver.probing import Prober
 from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.slots import Slot, Slots
 from firsthand.deliver.tail import UNREADABLE, Entry, Tail
@@ -32,7 +33,7 @@ from firsthand.event import Event, canonical_name, moment
 from firsthand.eventlog.base import Gap, Position
 from firsthand.ledger.records import OPEN, Delivery, LaneState
 from firsthand.ratelimit import TokenBucket
-from firsthand.reasons import Reason
+from firsthand.reasons import CREDENTIALS, Reason
 
 log = structlog.get_logger()
 
@@ -88,11 +89,10 @@ class Lane:
         self._bucket = TokenBucket(rate, clock.monotonic) if rate else None
         self._slots = Slots(1 if window == 1 else integration.delivery.concurrency)
         self._open = OpenSet()
+        self._prober = Prober(breaker, self._open, self._slots)
         self._holding = Holding(restore, lambda: recorder.committed)
         self._resting_until = 0.0
-        self._flowing = integration.enabled
-        self._wanted = False
-        self._draining = False
+        self._flowing = self._draining = False
         self._poke = asyncio.Event()
         self._room = asyncio.Event()
         self.tasks: list[asyncio.Task[None]] = []
@@ -107,6 +107,9 @@ class Lane:
                 self._holding.add(delivery, event_of(delivery), None)
             else:
                 self._open.add(item)
+                if breaker.reason is None and delivery.code in CREDENTIALS and delivery.detail.reason is not None:
+                    breaker.suspect(delivery.detail.reason.code, delivery.detail.reason.message)
+        self._flowing = integration.enabled and not breaker.open
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -157,13 +160,24 @@ class Lane:
 
     def health(self) -> dict[str, object]:
         """How the lane is, for `status`: whether it sends, and since when it does not."""
+        noted = self.breaker.noted(self._resting_until)
+        state = "down" if self.breaker.open else "resting" if noted["until"] else "ok"
         return {
             "at_ms": self._clock.now_ms(),
-            **self.breaker.noted(self._resting_until),
+            "state": state if self.enabled else "off",
+            **noted,
             "open": len(self._open),
             "held": len(self._holding),
             "in_flight": self._in_flight,
         }
+
+    def resume(self) -> bool:
+        """Send again at once, whatever the vendor said before. Says whether anything kept the lane from it."""
+        stopped = self.breaker.open or self._resting_until > self._clock.monotonic()
+        self.breaker.close()
+        self._resting_until = 0.0
+        self.poke()
+        return stopped
 
     def poke(self) -> None:
         """Something changed: have the keeper look."""
@@ -199,7 +213,7 @@ class Lane:
             return True
         if not self._integration.enabled:
             return False
-        if not self._flowing and not self._wanted:
+        if not self._flowing and not self._prober.wanted:
             return True
         full = max(self._in_window, self._holding.leaving) >= self._window_size
         return full or len(self._window) >= FARTHEST_AHEAD * self._window_size or self._open.full
@@ -268,8 +282,8 @@ class Lane:
     def enqueue(self, item: Item, visitor: int | None = None) -> None:
         """Let it wait for its turn among what its visitor, or another one, has there already."""
         self._slots.put(item, item.delivery.visitor if visitor is None else visitor)
-        if self._wanted:
-            self._wanted = False
+        if self._prober.wanted:
+            self._prober.wanted = False
             self.poke()
 
     # -- sending -----------------------------------------------------------------------------------------------
@@ -298,6 +312,7 @@ class Lane:
                 sent = any(item.delivery.exchanges or item.delivery.detail.unfinished for item in items)
                 if probe is not None:
                     self.breaker.end_probe(sent)
+                self._prober.tried(items)
             if self._bucket is not None and probe is None and not sent:
                 self._bucket.give_back()  # such as one that is held
             if rest:
@@ -382,12 +397,10 @@ class Lane:
             wait = self.breaker.wait()
             if wait > 0 or self.breaker.state == "open":
                 return wait or IDLE
-            probe = self._choose_probe()
-            if probe is None:
-                self._wanted = True  # nothing waits: the next event of the log will be the probe
+            if self._prober.choose() is None:
                 self._room.set()
-            else:
-                self.breaker.begin_probe()
+                return self.breaker.patience() or IDLE
+            self.breaker.begin_probe()
             return IDLE
         self._room.set()  # a reader may have met a ledger that could not commit for so short that we never saw it
         if not self._flowing:
@@ -400,8 +413,3 @@ class Lane:
             self.enqueue(item)
         due = [self._open.next_ms(), self._holding.next_ms() if self._holding.leaving < self._window_size else None]
         return min([max(0.0, (next_ms - now_ms) / 1000) for next_ms in due if next_ms is not None], default=IDLE)
-
-    def _choose_probe(self) -> Item | None:
-        """The oldest retry, else the oldest event that waits; it goes to its slot past the closed gate."""
-        item = self._open.take_oldest_retry() or self._slots.take_oldest()
-        return None if item is None else self._slots.probe(item)

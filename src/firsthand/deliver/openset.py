@@ -60,12 +60,12 @@ class OpenSet:
         """When the next one is due."""
         return self._due[0][0] if self._due else None
 
-    def take_oldest_retry(self) -> Item | None:
-        """Of those tried least, the one whose event was received first; whether it is due or not.
+    def take_oldest_retry(self, but: Key | None = None) -> Item | None:
+        """Of those tried least, the one whose event was received first, whether it is due or not; never `but`.
 
         Probes during a long outage are thus shared out, and use up no single event's tries.
         """
-        waiting = [entry for entry in self._due if entry[2].delivery.state == "retrying"]
+        waiting = [entry for entry in self._due if entry[2].delivery.state == "retrying" and _key(entry[2]) != but]
         if not waiting:
             return None
         oldest = min(waiting, key=lambda entry: (entry[2].delivery.detail.tries, entry[2].delivery.received_ms))

@@ -2,7 +2,7 @@
 
 from firsthand.config import Delivery as Budget
 from firsthand.deliver.clock import Clock
-from firsthand.deliver.policy import AMBIGUOUS_TRIES, backoff
+from firsthand.deliver.policy import AMBIGUOUS_TRIES, backoff, is_refusal
 from firsthand.ledger.records import Delivery, Detail
 from firsthand.reasons import Reason
 from firsthand.vendors.base import Verdict
@@ -65,15 +65,20 @@ def _retry(delivery: Delivery, verdict: Verdict, wait: float, budget: Budget, cl
     if verdict is CUT_SHORT:
         delivery.state, delivery.next_ms, detail.unfinished = "retrying", now_ms, True
         return
-    spent = ""
-    if detail.tries >= budget.max_attempts:
-        spent = f"{detail.tries} attempts were made"
+    refused, spent = is_refusal(verdict), ""
+    detail.refused += refused
+    tries = detail.tries - detail.refused
+    if tries >= budget.max_attempts:
+        spent = f"{tries} attempts were made"
     elif (now_ms - delivery.received_ms) / 1000 > budget.max_age:
         spent = f"retries end {budget.max_age / 3600:g} h after an event was received"
     if spent:
-        dead(delivery, Reason("attempts_exhausted", None, f"{spent}; last: {verdict.message}"))
+        code = verdict.code if refused else "attempts_exhausted"
+        dead(delivery, Reason(code, None, f"{spent}; last: {verdict.message}"))
         return
-    pause = max(backoff(detail.tries, clock.jitter()), wait)
+    if refused:  # due as soon as the lane goes on
+        detail.reason = Reason(verdict.code, None, verdict.message)
+    pause = max(0.0 if refused else backoff(tries, clock.jitter()), wait)
     delivery.state, delivery.next_ms = "retrying", now_ms + round(pause * 1000)
 
 

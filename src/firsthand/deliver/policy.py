@@ -10,14 +10,15 @@ from typing import Any
 
 from firsthand.deliver.redirects import RedirectRefused, Result
 from firsthand.ledger.records import Failure
+from firsthand.reasons import CREDENTIALS
 from firsthand.vendors.base import UNVERIFIABLE, Answer, AnyVendor, Request, Setup, Verdict
 
 BASE_SECONDS = 1.0
 CAP_SECONDS = 900.0
 TRANSIENT = frozenset({408, 425, 429})
 AMBIGUOUS_TRIES = 2
-CONFIGURATION = frozenset({"auth_failed", "scope_denied", "redirect_refused", "vendor_ambiguous"})
-"""Codes that say more about the set-up or the way to the vendor than about the event."""
+CONFIGURATION = frozenset({"redirect_refused", "vendor_ambiguous"})
+"""Codes that say more about the way to the vendor than about the event."""
 
 
 def verdicts(vendor: AnyVendor, setup: Setup[Any], request: Request, result: Result) -> list[Verdict]:
@@ -26,7 +27,17 @@ def verdicts(vendor: AnyVendor, setup: Setup[Any], request: Request, result: Res
         return [Verdict("retry", message=f"{result.cause}: {result.message}")] * len(request.items)
     if isinstance(result, RedirectRefused):
         return [Verdict("rejected", code="redirect_refused", message=result.message)] * len(request.items)
-    return vendor.judge(setup, request, result) or [by_status(result)] * len(request.items)
+    judged = vendor.judge(setup, request, result) or [by_status(result)] * len(request.items)
+    return [_waits(verdict) if is_refusal(verdict) else verdict for verdict in judged]
+
+
+def is_refusal(verdict: Verdict) -> bool:
+    """Whether it says that the vendor refuses the credentials, which is no fault of the event."""
+    return verdict.kind in ("rejected", "retry") and verdict.code in CREDENTIALS
+
+
+def _waits(refusal: Verdict) -> Verdict:
+    return Verdict("retry", code=refusal.code, message=refusal.message)
 
 
 def by_status(answer: Answer) -> Verdict:

@@ -181,6 +181,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
     jobs = [
         asyncio.create_task(recorder.run()),
         asyncio.create_task(_replays(state, lanes, directory, log_reader, clock)),
+        asyncio.create_task(_resumes(state, lanes)),
         asyncio.create_task(Eraser(settings, state, hub, tail, ledger, clock, gone, lanes, recorder).follow()),
         asyncio.create_task(_upkeep(ledger, hub, lanes, process.ledger.max_age)),
         *(asyncio.create_task(tail.follow(shard)) for shard in log_reader.shards()),
@@ -303,6 +304,20 @@ async def _replays(
                 await asyncio.to_thread(state.update_replay, job.id, "failed", {"error": str(error)})
             finally:
                 ledger.close()
+        await asyncio.sleep(0.5)
+
+
+async def _resumes(state: State, lanes: Mapping[str, Lane]) -> None:
+    """Has lanes send again that have stopped, where somebody asks for it."""
+    while True:
+        with contextlib.suppress(StateError):  # somebody is writing it
+            for asked in await asyncio.to_thread(state.resumes.open):
+                lane = lanes.get(asked.integration)
+                result = "down" if lane is None else "disabled"
+                if lane is not None and lane.enabled:
+                    result = "resumed" if lane.resume() else "running"
+                log.info("asked to send again", integration=asked.integration, result=result)
+                await asyncio.to_thread(state.resumes.done, asked.id, result)
         await asyncio.sleep(0.5)
 
 

@@ -32,8 +32,11 @@ def balance(context: Context) -> Iterator[Finding]:
         yield _waiting(row, delivering=bool(context.running.get("deliver")))
         health = row["health"] or {}
         if health.get("breaker", "closed") != "closed":
-            remedy = "see the trace of an event that is retrying; nothing is lost, it goes on by itself"
             found = pause(health, trouble=True, now_ms=round(time.time() * 1000))
+            if reason := health.get("reason"):
+                yield error("deliveries.credentials", row["key"], found, REMEDIES[reason].replace("KEY", row["key"]))
+                continue
+            remedy = "see the trace of an event that is retrying; nothing is lost, it goes on by itself"
             yield warning("deliveries.breaker", row["key"], found, remedy)
 
 

@@ -59,6 +59,8 @@ class Detail(msgspec.Struct, omit_defaults=True):
     reason: Reason | None = None
     sent_sha256: str | None = None
     tries: int = 0
+    refused: int = 0
+    """How many of the tries ended with refused credentials: they use up no `max_attempts`."""
     unfinished: bool = False
     """The last try ended between two requests. The next one goes on with it, as a part of the same try."""
     uncertain: int = 0

@@ -55,11 +55,11 @@ def trace(
 def _paused(health: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """What keeps a lane from sending anything now, where something does: `stopped`, `trouble` or `rest`."""
     if health is None:
-        return {"by": "stopped", "since": None, "until": None, "cause": None}
+        return {"by": "stopped", "since": None, "until": None, "reason": None, "cause": None}
     if health["breaker"] == "closed" and not health.get("until"):
         return None
     by = "rest" if health["breaker"] == "closed" else "trouble"
-    return {"by": by} | {name: health.get(name) for name in ("since", "until", "cause")}
+    return {"by": by} | {name: health.get(name) for name in ("since", "until", "reason", "cause")}
 
 
 def _traced(

@@ -16,7 +16,7 @@ from sqlalchemy.pool import NullPool, StaticPool
 from firsthand.state.tables import metadata
 
 FILE = "state.db"
-HEAD = "0002"
+HEAD = "0003"
 """The newest migration, so that a state that is up to date is opened without importing Alembic."""
 BUSY_SECONDS = 5
 

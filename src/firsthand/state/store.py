@@ -19,6 +19,7 @@ from firsthand.state.applied import LastApplied
 from firsthand.state.changes import Change
 from firsthand.state.database import Database, StateError, empty_database, open_database
 from firsthand.state.erasures import Erasures
+from firsthand.state.resumes import Resumes
 from firsthand.state.steps import Steps, decode_source, live_revisions, stored_process
 from firsthand.state.tables import documents, integrations, replays, revisions, sources
 
@@ -167,6 +168,12 @@ class State:
         with self._database.reading() as connection:
             return self._integrations(connection)
 
+    def integration_keys(self) -> list[str]:
+        """The keys of all that are not removed, also of those that cannot be read."""
+        with self._database.reading() as connection:
+            query = sa.select(integrations.c.key).where(integrations.c.removed_at.is_(None))
+            return list(connection.scalars(query.order_by(integrations.c.key)))
+
     def revision(self, key: str, number: int) -> Integration:
         """An integration as one of its revisions has it, also where it is removed by now."""
         with self._database.reading() as connection:
@@ -225,6 +232,12 @@ class State:
     @property
     def erasures(self) -> Erasures:
         return Erasures(self._database, self._time())
+
+    # Stopped lanes
+
+    @property
+    def resumes(self) -> Resumes:
+        return Resumes(self._database, self._time())
 
     # Reading
 

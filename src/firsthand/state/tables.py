@@ -55,6 +55,19 @@ replays = sa.Table(
     sa.Index("replays_by_state", "state", "id"),
 )
 
+resumes = sa.Table(
+    "resumes",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("integration", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("result", sa.Text, nullable=False),
+    sa.Column("created_at", sa.Text, nullable=False),
+    sa.Column("updated_at", sa.Text, nullable=False),
+    sa.CheckConstraint("state IN ('queued', 'done')", name="resumes_state"),
+    sa.Index("resumes_by_state", "state", "id"),
+)
+
 erasures = sa.Table(
     "erasures",
     metadata,

@@ -140,16 +140,16 @@ def _reasons(integrations: Sequence[Status], width: int) -> Iterator[Text]:
         code_width = max(map(len, reasons))
         count_width = max(len(f"{count:,}") for count in reasons.values())
         for code, count in sorted(reasons.items(), key=lambda item: (-item[1], item[0])):
-            yield _reason(code, code_width, f"{count:>{count_width},}", width)
+            yield _reason(code, code_width, f"{count:>{count_width},}", row["key"], width)
             if code in NAMED and (names := (row.get("names") or {}).get(code)):
                 of_late = ", ".join(f"{clean(name) or '(no name)'} {number:,}" for name, number in names.items())
                 yield hanging(Text(" " * (code_width + count_width + 4)), f"Of late: {of_late}", width)
 
 
-def _reason(code: str, code_width: int, count: str, width: int) -> Text:
+def _reason(code: str, code_width: int, count: str, key: str, width: int) -> Text:
     style = "" if code in DEAD and code in FILTERED else "red" if code in DEAD else "cyan"
     start = Text().append(code.ljust(code_width), style=style).append(f"  {count}  ")
-    return hanging(start, Text(REMEDIES.get(code, ""), style="dim"), width)
+    return hanging(start, Text(REMEDIES.get(code, "").replace("KEY", clean(key)), style="dim"), width)
 
 
 # -- the log -----------------------------------------------------------------------------------------------------

@@ -35,15 +35,19 @@ def ago(text: str, than: str) -> str:
 
 def pause(paused: Mapping[str, Any], trouble: bool, now_ms: int, beside: str | None = None) -> str:
     """Why a lane sends nothing, since when and until when: `the vendor is in trouble since 10:15:00.000 (5 min): HTTP
-    500; nothing is sent until …`. `paused` has `since`, `cause` and `until`, each where it is known."""
+    500; nothing is sent until …`. `paused` has `since`, `reason`, `cause` and `until`, each where it is known."""
     since, until = paused.get("since"), paused.get("until")
     said = "the vendor is in trouble" if trouble else "the vendor asked for a rest"
+    if paused.get("reason"):
+        said = "the vendor refuses the credentials"
     if since:
         said += f" since {clock_time(since, beside)} ({span((now_ms - parse_time(since)) / 1000)})"
     if paused.get("cause"):
         said += f": {clean(paused['cause'])}"
     if until is None or parse_time(until) <= now_ms:
         return f"{said}; it is tried just now"
+    if paused.get("reason"):
+        return f"{said}; one event tries it at {clock_time(until, beside)}, {within(until, now_ms)}"
     return f"{said}; nothing is sent until {clock_time(until, beside)}, {within(until, now_ms)}"
 
 

@@ -228,8 +228,8 @@ def _why(delivery: Trace, trace: Trace, width: int, where: list[str]) -> Iterato
     if _erased(trace) and code != "erased":
         return  # a replay ends as erased
     if code in REMEDIES:
-        yield labelled("do", REMEDIES[code], width, INDENT)
-    if code in REPLAYABLE:
+        yield labelled("do", REMEDIES[code].replace("KEY", delivery["integration"]), width, INDENT)
+    if code in REPLAYABLE and delivery["state"] in ("dead", "filtered"):
         yield from _command(delivery["integration"], trace["message_id"], width, where)
 
 
