@@ -7,11 +7,13 @@ import pytest
 from tests.deliver.toys import says, status
 from tests.deliver.world import World, event, toy
 
+from firsthand.deliver.erasing import Eraser
 from firsthand.deliver.gone import Gone
 from firsthand.eventlog.base import visitor_hash
 from firsthand.identity.erasure import Place, Plan
 from firsthand.identity.profile import Ref
 from firsthand.ledger.records import Delivery
+from firsthand.settings import Settings
 from firsthand.state import State
 from firsthand.vendors.base import Identity
 
@@ -64,12 +66,49 @@ async def test_a_restart_in_between_knows_it_before_anything_is_sent(tmp_path: P
     assert gone.fate(delivery) == "theirs"
 
 
-async def test_what_every_lane_has_passed_is_not_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_what_every_lane_has_passed_the_newest_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("firsthand.deliver.gone.MOST", 10)
     gone = Gone()
     gone.add(Plan(events=[(0, n) for n in range(1, 31)]))
-    gone.forget(lambda shard: 15)
-    assert sorted(gone._ended) == [(0, n) for n in range(16, 31)]
+    gone.add(Plan({"shop": [Ref("e", ANN)]}, mentions={"shop": [(0, n) for n in range(101, 131)]}))
+    assert gone.many
+    gone.forget(lambda shard: 115, [])
+    assert sorted(gone._ended) == [(0, n) for n in range(21, 31)]
+    assert sorted(gone._mentions) == [(0, n) for n in range(116, 131)]
+    gone.forget(lambda shard: 130, [])
+    assert len(gone._mentions) == 10
+    assert not gone.many
+
+
+def test_what_is_erased_just_now_is_kept_however_much_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The log may have it yet, for whoever reads it again."""
+    monkeypatch.setattr("firsthand.deliver.gone.MOST", 10)
+    gone, plan = Gone(), Plan(events=[(0, n) for n in range(1, 31)])
+    gone.add(plan)
+    gone.forget(lambda shard: 30, [plan])
+    assert len(gone._ended) == 30
+
+
+@pytest.mark.parametrize("lanes", ["no lane", "a lane"])
+async def test_an_erasure_of_more_than_is_kept_ends_well(
+    world: World, monkeypatch: pytest.MonkeyPatch, lanes: str
+) -> None:
+    """With the gateway stopped, `visitor erase` does it without any lane."""
+    monkeypatch.setattr("firsthand.deliver.gone.MOST", 10)
+    await world.start(toy())
+    await world.collect(*(event(f"m{n}", visitor="ann") for n in range(30)))
+    await world.settle()
+    state, settings = State.open(world.folder, migrate=True), Settings(data=world.folder)
+    id = state.erasures.ask({"kind": "a", "value": "ann"})
+    lane = world.lanes if lanes == "a lane" else {}
+    eraser = Eraser(settings, state, world.hub, world.tail, world.ledger, world.clock, world.gone, lane)
+    await eraser.work()
+    state.erasures.log_done(id)
+    assert await eraser.work() == [id]
+    assert state.erasures.get(id).state == "done"
+    await world.advance(60)
+    await eraser.work()
+    assert not world.gone.many
 
 
 async def test_what_was_frozen_of_the_visitor_is_found_out_anew() -> None:

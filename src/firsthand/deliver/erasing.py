@@ -9,6 +9,7 @@ still holds them.
 """
 
 import asyncio
+import sys
 from collections.abc import Mapping
 
 import apsw
@@ -21,6 +22,7 @@ from firsthand.deliver.lane import Lane
 from firsthand.deliver.planning import in_thread, make_plan
 from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.tail import Tail
+from firsthand.eventlog.base import Position
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.identity import Hub
 from firsthand.identity.erasure import Match, Plan, Wanted, plan_of
@@ -37,6 +39,7 @@ from firsthand.state.erasures import Erasure, why
 log = structlog.get_logger()
 
 LOOK_SECONDS = 0.5
+FORGET_SECONDS = 30.0
 PAUSE_SECONDS = 0.02
 SCRUB_ROWS = 100
 COMMIT_SECONDS = 0.3
@@ -72,6 +75,7 @@ class Eraser:
         self._gone = gone
         self._lanes = lanes or {}
         self._recorder = recorder
+        self._forget_at = 0.0
 
     async def follow(self) -> None:
         """Carry out what is asked for, until cancelled."""
@@ -91,7 +95,20 @@ class Eraser:
         """Do what there is to do now; what waits for collect is left for the next time. Returns what was finished."""
         self._take_up_late()
         open_ones = await asyncio.to_thread(self._state.erasures.open)
-        return [erasure.id for erasure in open_ones if await self._try(erasure)]
+        done = [erasure.id for erasure in open_ones if await self._try(erasure)]
+        await self._forget()
+        return done
+
+    async def _forget(self) -> None:
+        """What is known of erasures is not kept for ever, in memory."""
+        if self._gone.many and self._clock.monotonic() >= self._forget_at:
+            self._forget_at = self._clock.monotonic() + FORGET_SECONDS
+            left = await asyncio.to_thread(self._state.erasures.open)
+            self._gone.forget(self._passed, [plan_of(one.plan) for one in left if one.state == "running"])
+
+    def _passed(self, shard: int) -> Position:
+        """Up to where every lane has come; where no lane runs, none has anything in memory."""
+        return min((lane.passed(shard) for lane in self._lanes.values()), default=sys.maxsize)
 
     async def _try(self, erasure: Erasure) -> bool:
         """A fault of ours ends this erasure, and nothing else: whoever asked for it is told."""
@@ -129,7 +146,6 @@ class Eraser:
         if not erasures.get(erasure.id).log_done:
             return False
         self._tail.forget()
-        self._gone.forget(lambda shard: min(lane.passed(shard) for lane in self._lanes.values()))
         erasures.done(erasure.id)
         return True
 

@@ -5,6 +5,7 @@ The hub's tombstones tell most of it by the ids in an event; this tells all of i
 """
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from firsthand.eventlog.base import Position
 from firsthand.identity.erasure import Fate, Match, Place, Plan, plan_of
@@ -12,7 +13,8 @@ from firsthand.ledger.records import Delivery
 from firsthand.state.erasures import Erasures
 
 MOST = 100_000
-"""Places of erased events that are kept though every lane has passed them: a replay, too, reads ahead."""
+"""Places of erased events, and of mentions, that are kept though every lane has passed them: a replay, too, reads
+ahead."""
 
 
 class Gone:
@@ -21,6 +23,7 @@ class Gone:
     def __init__(self) -> None:
         self._ended: dict[Place, None] = {}
         self._mentions: dict[Place, dict[int, Match]] = {}
+        """By the time of the erasure, what to take out."""
 
     def resume(self, erasures: Erasures) -> None:
         """Those that a restart cut off: to know before anything is sent."""
@@ -40,13 +43,21 @@ class Gone:
         for place in places:
             self._mentions.setdefault(place, {})[plan.erased_ms] = match
 
-    def forget(self, passed: Callable[[int], Position]) -> None:
-        """What every lane has passed is not kept for ever."""
-        over = len(self._ended) - MOST
-        if over > 0:
-            old = [place for place in self._ended if place[1] <= passed(place[0])]
-            for place in old[:over]:
-                del self._ended[place]
+    @property
+    def many(self) -> bool:
+        """Whether more is known than is kept for long."""
+        return max(len(self._ended), len(self._mentions)) > MOST
+
+    def forget(self, passed: Callable[[int], Position], under_way: Iterable[Plan]) -> None:
+        """Of what every lane has passed the newest is kept, and what is `under_way`: log and ledger have it yet."""
+        needed: set[Place] = set()
+        for plan in under_way:
+            needed.update(plan.events, *plan.mentions.values())
+        places: tuple[dict[Place, Any], ...] = (self._ended, self._mentions)
+        for known in places:
+            old = [place for place in known if place[1] <= passed(place[0]) and place not in needed]
+            for place in old[: max(0, len(known) - MOST)]:
+                del known[place]
 
     def fate(self, delivery: Delivery) -> Fate | None:
         """What a delivery's event is to an erased visitor. Of one that mentions them, the mention goes with this."""
