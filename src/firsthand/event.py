@@ -94,7 +94,10 @@ def format_time(ms: int) -> str:
 
 
 def parse_time(text: str) -> int:
-    """An ISO 8601 time (UTC where it names no zone) as milliseconds since 1970. Raises ValueError."""
+    """An ISO 8601 time (UTC where it names no zone) as milliseconds since 1970. Raises ValueError, or OverflowError.
+
+    For times of our own; `times.read_time` reads those of clients.
+    """
     when = datetime.fromisoformat(text)
     if when.tzinfo is None:
         when = when.replace(tzinfo=UTC)

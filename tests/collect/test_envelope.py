@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import pytest
 from tests.collect.client import BROWSER, NOW, Client, item
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
@@ -131,35 +132,48 @@ async def test_the_clock_of_a_batch_holds_for_its_events(client: Client) -> None
         ("2026-11-22T12:00:00", "2026-11-22T12:00:00.000Z"),
         ("2026-11-22", "2026-11-22T00:00:00.000Z"),
         ("2026-11-22T12:00:00.123456789Z", "2026-11-22T12:00:00.123Z"),
+        (1_795_348_800, "2026-11-22T12:00:00.000Z"),
+        ("٢٠٢٦-١١-٢٢T١٢:٠٠:٠٠.٠٠٠Z", "2026-11-22T12:00:00.000Z"),
     ],
 )
-async def test_times_are_kept_in_utc(client: Client, sent: str, kept_as: str) -> None:
+async def test_times_are_kept_in_utc(client: Client, sent: Any, kept_as: str) -> None:
     assert (await kept(client, timestamp=sent)).timestamp == kept_as
 
 
-@pytest.mark.parametrize("time", ["yesterday", "22.11.2026", "1795348800", "2026-13-01", " "])
-@pytest.mark.parametrize("field", ["timestamp", "sentAt"])
-async def test_a_time_that_cannot_be_read_is_refused_and_named(client: Client, field: str, time: str) -> None:
-    answer = await client.track(**{field: time})
-    assert (answer.status, answer.error) == (400, ("invalid_timestamp", f"$.{field}"))
-    assert repr(time) in answer.json["error"]["message"]
-    answer = await client.batch(item(0), item(1, **{field: time}))
-    assert answer.rejected == [(1, "invalid_timestamp", f"$.batch[1].{field}")]
+UNREADABLE = ["yesterday", "22.11.2026", "2026-13-01", " ", "NaN", 7, -1, 1e300, True, {}, [], "0000-01-01T00:00:00Z"]
 
 
-@pytest.mark.parametrize("time", [1_795_348_800, True, {}, []])
-async def test_a_time_is_a_text(client: Client, time: Any) -> None:
-    assert (await client.track(timestamp=time)).error == ("field_invalid", "$.timestamp")
+@pytest.mark.parametrize("time", UNREADABLE)
+async def test_a_time_that_cannot_be_read_is_that_of_the_receipt(client: Client, time: Any) -> None:
+    event = await kept(client, timestamp=time)
+    assert event.timestamp == RECEIVED
+    assert event.original_timestamp == (time if isinstance(time, str) else msgspec.json.encode(time).decode())
+    await client.batch(item(0), item(1, timestamp=time))
+    assert [event.timestamp for event in client.log.events] == [RECEIVED] * 3
 
 
-async def test_a_time_beyond_the_calendar_is_refused(client: Client) -> None:
-    answer = await client.track(timestamp="0001-01-01T00:00:00+23:00")
-    assert answer.error == ("invalid_timestamp", "$.timestamp")
+@pytest.mark.parametrize("time", UNREADABLE)
+async def test_a_clock_that_cannot_be_read_is_not_compared(client: Client, time: Any) -> None:
+    """It costs neither its event nor the batch."""
+    assert (await kept(client, timestamp=at(-5), sentAt=time)).timestamp == at(-5)
+    await client.batch(item(0, timestamp=at(-5)), item(1, timestamp=at(3595), sentAt=at(3600)), sentAt=time)
+    assert [event.timestamp for event in client.log.events] == [at(-5)] * 3
+    await client.batch(item(2, timestamp=at(3595), sentAt=time), sentAt=at(3600))
+    assert client.log.events[-1].timestamp == at(-5)
 
 
-async def test_a_repaired_time_stays_within_the_calendar(client: Client) -> None:
-    answer = await client.track(timestamp="0001-01-01T00:00:00Z", sentAt=at(86_400 * 3))
-    assert answer.error == ("invalid_timestamp", "$.timestamp")
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00+23:00", "0001-01-01T00:00:00Z"])
+async def test_a_time_stays_within_the_calendar(client: Client, time: str) -> None:
+    event = await kept(client, timestamp=time, sentAt=at(86_400 * 3))
+    assert (event.timestamp, event.original_timestamp) == (RECEIVED, time)
+
+
+async def test_the_original_timestamp_of_a_rudderstack_client_is_when_it_happened(client: Client) -> None:
+    assert (await kept(client, originalTimestamp=at(-1800), sentAt=at(0))).timestamp == at(-1800)
+    assert (await kept(client, originalTimestamp=at(1800), sentAt=at(3600))).timestamp == at(-1800)
+    assert (await kept(client, originalTimestamp=at(-1800), timestamp=at(-60))).timestamp == at(-60)
+    assert (await kept(client, originalTimestamp=at(-1800), timestamp="yesterday")).timestamp == at(-1800)
+    assert (await kept(client, originalTimestamp=at(-1800), timestamp="")).timestamp == at(-1800)
 
 
 # -- whose address it is -----------------------------------------------------------------------------------------------

@@ -63,6 +63,14 @@ def test_clocks_that_had_to_be_repaired(context: Make, tmp_path: Path) -> None:
     ]
 
 
+def test_times_that_cannot_be_read(context: Make, tmp_path: Path) -> None:
+    sent = [event(str(n), original_timestamp="22.11.2026" if n % 4 == 0 else None) for n in range(40)]
+    write_log(tmp_path / "data", sent)
+    assert found(events.skew(context(config(criteo())))) == [
+        ("warning", "web-shop", "25.0% came with a time that can't be read, such as 22.11.2026")
+    ]
+
+
 def test_a_clock_that_went_back(context: Make, tmp_path: Path) -> None:
     noon = parse_time(NOON)
     for number, at in enumerate([noon, noon + 60_000, noon - 3_600_000, noon, noon - 2_000]):

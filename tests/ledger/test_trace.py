@@ -57,6 +57,15 @@ async def test_it_shows_each_attempt_as_it_went_out_and_came_back(world: World) 
     assert [a["at"] for a in attempts] == ["2026-11-22T12:00:00.000Z"] * 2 + ["2026-11-22T12:00:01.000Z"]
 
 
+@pytest.mark.parametrize(
+    ("sent", "by"), [(None, "sender"), ("2026-11-22T14:00:00+01:00", "ours"), ("noon", "unreadable")]
+)
+async def test_it_says_by_whose_clock_the_event_happened(world: World, sent: str | None, by: str) -> None:
+    await world.start(toy())
+    await world.collect(event("m1", original_timestamp=sent))
+    assert traced(world, "m1")["time"] == {"by": by, "sent": sent}
+
+
 async def test_it_says_when_a_retry_is_due(world: World) -> None:
     world.answer = lambda call: says({"later": 1}, retry_after="90")
     await world.start(toy())

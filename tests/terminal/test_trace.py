@@ -362,6 +362,14 @@ happened   2026-11-22 10:15:00.000 UTC, by our clock; the sender's said
 """ in trace_page(event)
 
 
+def test_a_time_that_could_not_be_read() -> None:
+    event = a_trace(timestamp="2026-11-22T10:15:00.000Z", originalTimestamp="22.11.2026")
+    assert """\
+happened   is not known: 22.11.2026 is no time we can read, so it counts from
+           its receipt
+""" in trace_page({**event, "time": {"by": "unreadable", "sent": "22.11.2026"}})
+
+
 def test_there_is_colour_at_a_terminal_only() -> None:
     delivered = a_trace(a_delivery(attempts=[an_attempt(body=GOOD)]))
     assert "\x1b[1;32m✓ DELIVERED" in trace_page(delivered, colour=True)

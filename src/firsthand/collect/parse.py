@@ -12,14 +12,16 @@ import msgspec
 import uuid_utils
 
 from firsthand.collect.faults import Fault
-from firsthand.event import Event, EventType, format_time, parse_time
+from firsthand.event import Event, EventType, format_time
 from firsthand.placeholders import id_text, placeholder
+from firsthand.times import read_time
 
 REQUEST_BYTES = 500 << 10
 EVENT_BYTES = 32 << 10
 BATCH_EVENTS = 500
 MAX_DEPTH = 64
 MAX_ID_LENGTH = 512
+MAX_TIME_LENGTH = 100
 CLOCK_TOLERANCE_MS = 60_000
 FUTURE_TOLERANCE_MS = 300_000
 """How far ahead of its receipt an event may say it happened: as far as vendors take it (Criteo five minutes)."""
@@ -46,8 +48,9 @@ class Wire(msgspec.Struct, rename="camel"):
     traits: dict[str, Any] | None = None
     context: dict[str, Any] | None = None
     integrations: dict[str, Any] | None = None
-    timestamp: str | None = None
-    sent_at: str | None = None
+    timestamp: Any = None
+    original_timestamp: Any = None
+    sent_at: Any = None
     write_key: str | None = None
 
 
@@ -55,7 +58,7 @@ class Batch(msgspec.Struct, rename="camel"):
     """The body of `/v1/batch`. `context` and `integrations` hold for every item that does not say otherwise."""
 
     batch: list[msgspec.Raw]
-    sent_at: str | None = None
+    sent_at: Any = None
     write_key: str | None = None
     context: dict[str, Any] | None = None
     integrations: dict[str, Any] | None = None
@@ -200,7 +203,7 @@ def complete(
         received_at=received_at,
     )
     _require(event, wire, path)
-    _set_times(event, wire, batch.sent_at if batch else None, now_ms, path)
+    _set_times(event, wire, batch.sent_at if batch else None, now_ms)
     if batch is not None and (batch.context or batch.integrations):
         event.context = {**(batch.context or {}), **event.context}
         event.integrations = {**(batch.integrations or {}), **event.integrations}
@@ -224,41 +227,49 @@ def _require(event: Event, wire: Wire, path: str) -> None:
         raise Fault(400, "field_missing", "an event needs an anonymousId or a userId", f"{path}.anonymousId")
 
 
-def _set_times(event: Event, wire: Wire, batch_sent_at: str | None, now_ms: int, path: str) -> None:
+def _set_times(event: Event, wire: Wire, batch_sent_at: Any, now_ms: int) -> None:
     """`timestamp` in UTC, moved by the error of the client's clock when that is over a minute.
 
     Nothing happens after it was received. A time ahead of that comes from a clock whose error nobody told us: the time
-    of receipt is the nearest we know.
+    of receipt is the nearest we know. So it is for a time that can't be read; what was sent is kept beside it.
     """
-    sent_at = wire.sent_at or batch_sent_at
     skew = 0
-    if sent_at:
-        event.sent_at = sent_at
-        skew = now_ms - _time(sent_at, f"{path}.sentAt" if wire.sent_at else "$.sentAt")
-        if abs(skew) <= CLOCK_TOLERANCE_MS:
-            skew = 0
-    if not wire.timestamp:
+    for sent_at in (wire.sent_at, batch_sent_at):
+        if (sent_ms := _time(sent_at)) is not None:
+            event.sent_at = _as_sent(sent_at)
+            skew = now_ms - sent_ms
+            if abs(skew) <= CLOCK_TOLERANCE_MS:
+                skew = 0
+            break
+    given = [time for time in (wire.timestamp, wire.original_timestamp) if time is not None and time != ""]
+    if not given:
         event.timestamp = event.received_at
         return
-    at = _time(wire.timestamp, f"{path}.timestamp")
-    ahead = at + skew > now_ms + FUTURE_TOLERANCE_MS
+    sent, at = next(((time, ms) for time in given if (ms := _time(time)) is not None), (given[0], None))
+    moved = None if at is None or at + skew > now_ms + FUTURE_TOLERANCE_MS else _written(at + skew)
+    event.timestamp = moved or event.received_at
+    if skew or moved is None:
+        event.original_timestamp = _as_sent(sent)
+
+
+def _time(value: Any) -> int | None:
     try:
-        event.timestamp = event.received_at if ahead else format_time(at + skew)
-    except (ValueError, OverflowError):
-        raise _bad_time(wire.timestamp, f"{path}.timestamp") from None
-    if skew or ahead:
-        event.original_timestamp = wire.timestamp
+        return read_time(value)
+    except ValueError:
+        return None
 
 
-def _time(text: str, path: str) -> int:
+def _written(ms: int) -> str | None:
+    """None where no calendar reaches."""
     try:
-        return parse_time(text)
+        return format_time(ms)
     except (ValueError, OverflowError):
-        raise _bad_time(text, path) from None
+        return None
 
 
-def _bad_time(text: str, path: str) -> Fault:
-    return Fault(400, "invalid_timestamp", f"{text[:40]!r} is not an ISO 8601 time such as 2026-11-22T10:15:00Z", path)
+def _as_sent(time: Any) -> str:
+    text = time if isinstance(time, str) else msgspec.json.encode(time).decode()
+    return text[:MAX_TIME_LENGTH]
 
 
 def _message_id(value: MessageId, path: str) -> str | None:

@@ -10,6 +10,7 @@ from firsthand.doctor.finding import Finding, Severity, error, judged, ok, warni
 from firsthand.event import Event
 from firsthand.ledger.masking import mask_text
 from firsthand.terminal.times import span
+from firsthand.times import read_time
 from firsthand.vendors import VendorError, get
 
 HALF, SKEWED = 0.5, 0.1
@@ -77,10 +78,26 @@ def _missing(shares: dict[str, float], takers: Sequence[Integration]) -> Iterato
 def skew(context: Context) -> Iterator[Finding]:
     """How often a visitor's clock had to be repaired."""
     for source, events in context.sample.events.items():
-        share = _share(events, lambda event: event.original_timestamp is not None)
+        share = _share(events, lambda event: _sent(event) == "clock")
+        if unreadable := _share(events, lambda event: _sent(event) == "unreadable"):
+            example = next(event.original_timestamp for event in events if _sent(event) == "unreadable")
+            found = f"{unreadable:.1%} came with a time that can't be read, such as {mask_text(example or '')[:40]}"
+            remedy = "send 2026-11-22T10:15:00Z or unix milliseconds; till then they count from their receipt"
+            yield warning("events.times", source, found, remedy, share=unreadable)
         if share >= SKEWED and len(events) >= ENOUGH:
             remedy = "where one server sends them, set its clock by NTP; a visitor's own is repaired, and that is all"
             yield warning("events.skew", source, f"{share:.0%} came with a clock that was off", remedy, share=share)
+
+
+def _sent(event: Event) -> str | None:
+    """What was wrong with the time that was sent: the `clock` it is by, or that it is `unreadable`."""
+    if event.original_timestamp is None:
+        return None
+    try:
+        read_time(event.original_timestamp)
+    except ValueError:
+        return "unreadable"
+    return "clock"
 
 
 def order(context: Context) -> Iterator[Finding]:

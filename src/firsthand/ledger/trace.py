@@ -11,6 +11,7 @@ from firsthand.eventlog.base import LogReader
 from firsthand.ledger.masking import mask, shown_body, shown_url
 from firsthand.ledger.reader import Lane, LedgerReader, Stored
 from firsthand.ledger.records import Exchange, Range
+from firsthand.times import read_time
 from firsthand.vendors.base import Identity
 
 
@@ -83,8 +84,22 @@ def _traced(
         "event": mask(msgspec.to_builtins(event)),
         "source": source,
         "received_at": event.received_at,
+        "time": _time(event),
         "deliveries": deliveries,
     }
+
+
+def _time(event: Event) -> dict[str, Any]:
+    """By which clock `timestamp` is: the sender's; `ours`, which moved it by the error of the sender's or put the time
+    of receipt in place of one in the future; or `unreadable`, which stands for the time of receipt too."""
+    by = "sender"
+    if event.original_timestamp is not None:
+        try:
+            read_time(event.original_timestamp)
+            by = "ours"
+        except ValueError:
+            by = "unreadable"
+    return {"by": by, "sent": mask(event.original_timestamp)}
 
 
 def _delivery(lane: Lane, stored: Stored, attempts: Sequence[Exchange]) -> dict[str, Any]:

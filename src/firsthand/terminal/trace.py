@@ -80,7 +80,7 @@ def _received(trace: Trace, width: int) -> Iterator[Text]:
     yield Text("─" * width, style="dim")
     yield labelled("message", clean(trace["message_id"]), width)
     yield labelled("received", f"{full_time(trace['received_at'])} from {clean(trace['source'])}", width)
-    yield from _happened(event, trace["received_at"], width)
+    yield from _happened(trace, width)
     if _erased(trace):
         yield labelled("visitor", "was erased, and with them what the event said and what was sent of it", width)
         return
@@ -93,12 +93,16 @@ def _received(trace: Trace, width: int) -> Iterator[Text]:
         yield labelled("page", cut(clean(page), width - 11), width)
 
 
-def _happened(event: Trace, received_at: str, width: int) -> Iterator[Text]:
+def _happened(trace: Trace, width: int) -> Iterator[Text]:
     """When it happened, where that is worth a line."""
+    event, received_at = trace["event"], trace["received_at"]
     happened, original = event.get("timestamp"), event.get("originalTimestamp")
     if not happened:
         return
-    if original:
+    if original and trace.get("time", {}).get("by") == "unreadable":
+        said = f"is not known: {clean(original)} is no time we can read, so it counts from its receipt"
+        yield labelled("happened", said, width)
+    elif original:
         yield labelled("happened", f"{full_time(happened)}, by our clock; the sender's said {clean(original)}", width)
     elif abs(parse_time(received_at) - parse_time(happened)) >= 1000:
         yield labelled("happened", f"{full_time(happened)}, {ago(happened, received_at)}", width)
