@@ -4,8 +4,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from tests.gateway import Emulator
+
+hypothesis.settings.register_profile("firsthand", deadline=None)  # machines differ: no test depends on speed
+hypothesis.settings.load_profile("firsthand")
 
 
 @pytest.hookimpl(hookwrapper=True)

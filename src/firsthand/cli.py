@@ -1,17 +1,18 @@
 """The commands. Each is thin: it reads what it was given, calls the part that does the work, and prints."""
 
-import asyncio
 import json
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from firsthand.commands import check, consent, doctor, events, import_, integrations, replays, visitor
 from firsthand.commands import plan as configuration
-from firsthand.settings import Settings
+
+if TYPE_CHECKING:
+    from firsthand.settings import Settings
 
 app = typer.Typer(
     name="firsthand",
@@ -19,7 +20,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # help in colour takes three times as long
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 
 FAILED, USAGE = 1, 2
@@ -27,7 +29,7 @@ FAILED, USAGE = 1, 2
 KNOWN = frozenset({"ConfigError", "VendorError", "StateError", "BusyError", "DataInUse", "Unusable"})
 DAMAGE = frozenset({"NotADBError", "CorruptError"})
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
+    Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -56,8 +58,10 @@ def fail(message: str) -> None:
     raise SystemExit(FAILED)
 
 
-def settings_with(data: Path | None) -> Settings:
+def settings_with(data: Path | None) -> "Settings":
     import msgspec
+
+    from firsthand.settings import Settings
 
     settings = Settings.from_env()
     return msgspec.structs.replace(settings, data=data) if data else settings
@@ -83,7 +87,7 @@ def options(
 def serve(
     config: Annotated[
         Path | None,
-        typer.Option(help="Apply this file at start. \\[default: ./firsthand.yaml where there is one]"),
+        typer.Option(help="Apply this file at start. [default: ./firsthand.yaml where there is one]"),
     ] = None,
     data: DataOption = None,
     roles: Annotated[str, typer.Option(help="Which parts to run, by comma: collect, deliver.")] = "collect,deliver",
@@ -91,7 +95,7 @@ def serve(
     """Run the gateway."""
     from firsthand import logging, supervise
     from firsthand.config import example, load
-    from firsthand.state import State
+    from firsthand.state.store import State
 
     chosen = [role.strip() for role in roles.split(",") if role.strip()]
     unknown = sorted(set(chosen) - set(supervise.ROLES))
@@ -138,7 +142,10 @@ def emulate(
         typer.Option(help='Faults to begin with, as JSON: {"criteo-s2s": {"kind": "status_500", "rate": 0.1}}'),
     ] = None,
 ) -> None:
-    """Run the vendors' emulators: strict, with the vendors' quirks, and faults on demand."""
+    """Run the vendors' emulators.
+
+    They are strict, have the vendors' quirks, and faults on demand.
+    """
     from firsthand.emulators import server
 
     wanted: Any = None
@@ -160,7 +167,10 @@ def emulate(
 def demo(
     events: Annotated[int, typer.Option(help="About how many events the hour has.", min=100, max=20_000)] = 2_000,
 ) -> None:
-    """See it work: a shop's hour in half a minute, against the emulators. At a terminal it goes on until Ctrl-C."""
+    """See it work: a shop's hour, sent to the emulators.
+
+    Takes half a minute. At a terminal it goes on until Ctrl-C.
+    """
     from firsthand.demo.run import run
 
     raise SystemExit(run(events))
@@ -173,7 +183,7 @@ def trace(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Everything that happened to one event, at every integration, with reasons."""
+    """What became of one event at every integration, and why."""
     from firsthand.eventlog.sqlite_reader import SqliteLogReader
     from firsthand.ledger.reader import LedgerReader
     from firsthand.ledger.trace import trace as find
@@ -213,6 +223,8 @@ def status(
     as_json: JsonOption = False,
 ) -> None:
     """What came in, what became of it and why; whether it runs. Exit code 1 when counts do not balance."""
+    import asyncio
+
     from firsthand.status import status as read
     from firsthand.terminal.status import show
 
@@ -233,9 +245,7 @@ def replay(
         str | None, typer.Option("--from", help="Events received at or after this time (ISO 8601).")
     ] = None,
     until: Annotated[str | None, typer.Option("--to", help="Events received before this time.")] = None,
-    state: Annotated[
-        str | None, typer.Option(help="dead, filtered or delivered. \\[default: dead and filtered]")
-    ] = None,
+    state: Annotated[str | None, typer.Option(help="dead, filtered or delivered. [default: dead and filtered]")] = None,
     reason: Annotated[str | None, typer.Option(help="Only deliveries with this reason code.")] = None,
     message_id: Annotated[str | None, typer.Option(help="Only this event.")] = None,
     resend: Annotated[
@@ -246,7 +256,12 @@ def replay(
     data: DataOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Send past events again; what was delivered is left alone unless told so."""
+    """Send past events again.
+
+    What was delivered is left alone unless told so.
+    """
+    import asyncio
+
     from firsthand.replays import Unusable, request, wanted_deliveries, watch, why_nothing
     from firsthand.replays import dry_run as count
 

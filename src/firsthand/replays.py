@@ -108,7 +108,7 @@ def _why(row: dict[str, Any], wanted: Filter) -> str:
 
 def request(directory: Path, integration: str, wanted: Filter, rate: float) -> str:
     """Ask for a replay; returns its id."""
-    from firsthand.state import State
+    from firsthand.state.store import State
 
     wanted = msgspec.structs.replace(wanted, settled_before_ms=round(time.time() * 1000))
     return State.open(directory).queue_replay(integration, {"filter": msgspec.to_builtins(wanted), "rate": rate})
@@ -118,7 +118,7 @@ def watch(directory: Path, id: str, total: int, show: bool) -> dict[str, Any]:
     """Follow a replay to its end, with a progress bar where `show`. Returns at once if nobody runs it."""
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from firsthand.state import State
+    from firsthand.state.store import State
 
     state = State.open(directory)
     columns = (TextColumn("replay"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())

@@ -23,8 +23,8 @@ from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import OPEN, Exchange
 from firsthand.placeholders import clean_id
 from firsthand.settings import Settings
-from firsthand.state import State
 from firsthand.state.erasures import Erasure
+from firsthand.state.store import State
 
 WAIT_SECONDS = 0.2
 Tell = Callable[[str], None]

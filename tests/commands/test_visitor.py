@@ -13,7 +13,7 @@ from tests.identity.shop import NOW_MS, event
 from firsthand.event import Event, encoder
 from firsthand.eventlog.base import Record, visitor_hash
 from firsthand.eventlog.sqlite import SqliteLogWriter
-from firsthand.state import State
+from firsthand.state.store import State
 
 ANN = "ann@example.com"
 

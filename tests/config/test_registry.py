@@ -17,10 +17,15 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
     def replace(*entries: tuple[str, str]) -> None:
         found = [EntryPoint(name, place, vendors.GROUP) for name, place in entries]
         monkeypatch.setattr(vendors, "entry_points", lambda group: found)
-        vendors.registry.cache_clear()
+        forget()
 
     yield replace
+    forget()
+
+
+def forget() -> None:
     vendors.registry.cache_clear()
+    vendors.get.cache_clear()
 
 
 def test_our_own_vendors_are_installed() -> None:
@@ -31,6 +36,11 @@ def test_our_own_vendors_are_installed() -> None:
 def test_an_unknown_vendor_is_answered_with_the_known_ones() -> None:
     with pytest.raises(vendors.VendorError, match=r"no vendor 'criteo-s3s'; installed: .*criteo-s2s"):
         vendors.get("criteo-s3s")
+
+
+def test_a_broken_package_is_no_trouble_of_other_vendors(install: Install) -> None:
+    install(("broken", "no_such_package:VENDOR"), ("raptor", "firsthand.vendors.raptor:VENDOR"))
+    assert vendors.get("raptor").key == "raptor"
 
 
 def test_a_package_that_cannot_be_loaded_is_named(install: Install) -> None:

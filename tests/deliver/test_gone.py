@@ -14,7 +14,7 @@ from firsthand.identity.erasure import Place, Plan
 from firsthand.identity.profile import Ref
 from firsthand.ledger.records import Delivery
 from firsthand.settings import Settings
-from firsthand.state import State
+from firsthand.state.store import State
 from firsthand.vendors.base import Identity
 
 ANN = "ann@example.com"

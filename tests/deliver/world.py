@@ -40,7 +40,7 @@ from firsthand.ledger.balance import Account, account
 from firsthand.ledger.reader import Filter, LedgerReader, Stored
 from firsthand.ledger.records import Exchange, Failure
 from firsthand.ledger.sqlite import SqliteLedger
-from firsthand.state import Live
+from firsthand.state.store import Live
 from firsthand.vendors.base import Answer
 
 _numbers = count(1)

@@ -16,7 +16,7 @@ from firsthand.event import Event, encoder, parse_time
 from firsthand.eventlog.base import Record, visitor_hash
 from firsthand.eventlog.sqlite import SqliteLogWriter
 from firsthand.settings import Settings
-from firsthand.state import State
+from firsthand.state.store import State
 
 Json = dict[str, Any]
 NOON = "2026-11-22T12:00:00.000Z"

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 from tests.gateway import Emulator, Gateway, Json, config, criteo, order, page, until
 
-from firsthand.state import State
+from firsthand.state.store import State
 
 EMAIL = "ann.the.visitor@example.com"
 MINE = ("anon-of-ann-1", "anon-of-ann-2", "user-of-ann")

@@ -11,7 +11,7 @@ from tests.gateway import Program, until
 from tests.importing.shop import HEADER, ORDERS, Collector, orders
 
 from firsthand.config import parse
-from firsthand.state import State
+from firsthand.state.store import State
 
 CONFIG = "sources: [{key: shop, write_key: key-of-the-shop}, {key: tills, write_key: key-of-the-tills}]"
 

@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from firsthand.config import Config, parse
-from firsthand.state import State
+from firsthand.state.store import State
 from firsthand.vendors.base import AnyVendor, Vendor
 
 

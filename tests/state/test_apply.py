@@ -6,7 +6,9 @@ import msgspec
 import pytest
 
 from firsthand.config import Config, ConfigError
-from firsthand.state import Change, Field, State, StateError
+from firsthand.state.changes import Change, Field
+from firsthand.state.database import StateError
+from firsthand.state.store import State
 from firsthand.vendors.base import AnyVendor, Vendor
 
 Configure = Callable[..., Config]

@@ -17,7 +17,9 @@ from alembic.script import ScriptDirectory
 
 from firsthand import state as package
 from firsthand.config import Config
-from firsthand.state import State, StateError, database
+from firsthand.state import database
+from firsthand.state.database import StateError
+from firsthand.state.store import State
 from firsthand.state.tables import metadata
 
 Open = Callable[..., State]
@@ -108,7 +110,9 @@ def test_a_writer_that_does_not_end_is_a_clear_error(
 
 
 def test_several_processes_can_make_it_at_once(tmp_path: Path) -> None:
-    program = "import sys, pathlib; from firsthand.state import State; State.open(pathlib.Path(sys.argv[1]), True, {})"
+    program = (
+        "import sys, pathlib; from firsthand.state.store import State; State.open(pathlib.Path(sys.argv[1]), True, {})"
+    )
     command = [sys.executable, "-c", program, str(tmp_path / "data")]
     makers = [subprocess.Popen(command, stderr=subprocess.PIPE, text=True) for _ in range(4)]
     assert [maker.communicate(timeout=60)[1] for maker in makers] == [""] * 4

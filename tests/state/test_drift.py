@@ -9,7 +9,9 @@ from tests.state.conftest import VENDORS
 
 from firsthand.config import Config, ConfigFile, canonical_json, integration_snapshot, parse
 from firsthand.config.export import export
-from firsthand.state import Change, Field, LastApplied, State
+from firsthand.state.applied import LastApplied
+from firsthand.state.changes import Change, Field
+from firsthand.state.store import State
 from firsthand.state.tables import integrations, revisions, sources
 
 Configure = Callable[..., Config]

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from firsthand.state import State, StateError
+from firsthand.state.database import StateError
+from firsthand.state.store import State
 
 
 def test_an_erasure_from_asking_to_done(state: State, tmp_path: Path) -> None:

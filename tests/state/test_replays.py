@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from firsthand.config import Config
-from firsthand.state import Replay, State, StateError
+from firsthand.state.database import StateError
+from firsthand.state.store import Replay, State
 
 
 @pytest.fixture

@@ -12,8 +12,9 @@ import msgspec
 
 from firsthand.cases.case import Case, CaseError
 from firsthand.config import Config, ConfigError, Consent, Integration
-from firsthand.config.convert import convert, did_you_mean
+from firsthand.config.convert import convert
 from firsthand.config.document import Document
+from firsthand.config.values import did_you_mean
 from firsthand.consent import Decision
 from firsthand.deliver.attempt import Attempts
 from firsthand.deliver.breaker import Breaker
@@ -26,7 +27,7 @@ from firsthand.identity import Hub
 from firsthand.identity.lesson import names_of
 from firsthand.ledger.records import Delivery, Failure
 from firsthand.reasons import Reason
-from firsthand.state import Live
+from firsthand.state.store import Live
 from firsthand.vendors import VendorError, get, registry
 from firsthand.vendors.base import Answer, AnyVendor, Input, Request, Setup
 

@@ -7,8 +7,9 @@ import structlog
 
 from firsthand.eventlog.sqlite import SqliteLogWriter
 from firsthand.identity.erasure import Match, Plan, plan_of
-from firsthand.state import State, StateError
+from firsthand.state.database import StateError
 from firsthand.state.erasures import why
+from firsthand.state.store import State
 
 log = structlog.get_logger()
 

@@ -22,7 +22,8 @@ from firsthand.config.faults import ConfigError
 from firsthand.eventlog.sqlite import SqliteLogWriter
 from firsthand.secret import Secret
 from firsthand.settings import Settings
-from firsthand.state import State, StateError
+from firsthand.state.database import StateError
+from firsthand.state.store import State
 from firsthand.state.watch import next_version
 
 log = structlog.get_logger()

@@ -4,10 +4,10 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 import typer
 
 if TYPE_CHECKING:
@@ -34,7 +34,12 @@ def check(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Run case files: an event in, the requests out, or why there are none. Nothing is sent."""
+    """Run case files: an event in, the requests out.
+
+    Or the reason why there are none. Nothing is sent.
+    """
+    import msgspec
+
     from firsthand import logging
     from firsthand.cases import find
     from firsthand.cli import fail, print_json
@@ -55,13 +60,14 @@ def check(
         raise SystemExit(FAILED)
 
 
-class Result(msgspec.Struct, frozen=True):
+@dataclass(frozen=True)
+class Result:
     """What came of one file. `error` says why it could not be run."""
 
     file: str
     title: str | None = None
     error: str | None = None
-    differences: "list[Difference]" = []
+    differences: "list[Difference]" = field(default_factory=list)
 
     @property
     def passed(self) -> bool:
@@ -172,6 +178,8 @@ def _failure(result: Result, width: int) -> "Iterator[Text]":
 
 
 def _value(value: Any) -> str:
+    import msgspec
+
     from firsthand.terminal.console import clean
 
     return "nothing" if value is msgspec.UNSET else clean(json.dumps(value, ensure_ascii=False))

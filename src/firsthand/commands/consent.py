@@ -11,14 +11,14 @@ if TYPE_CHECKING:
     from firsthand.ledger.consent_proof import ConsentReader, Place
 
 app = typer.Typer(
-    help="Proof of consent: what was decided of each delivery, in a log that shows later edits.",
+    help="Proof of consent: a log of decisions that shows later edits.",
     no_args_is_help=True,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
 )
 
 FAILED = 1
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
+    Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
 
 
@@ -27,7 +27,10 @@ def verify(
     data: DataOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Prove that the consent log is whole and the ledger agrees with it. Exit code 1 when something was changed."""
+    """Prove that the consent log is whole.
+
+    And that the ledger agrees with it. Exit code 1 when something was changed.
+    """
     from firsthand.cli import print_json
     from firsthand.ledger.consent_proof import Broken
 
@@ -80,7 +83,10 @@ def export(
     message_id: Annotated[str | None, typer.Option(help="Show the decisions on this event.")] = None,
     data: DataOption = None,
 ) -> None:
-    """Hand the consent log over as JSON lines, with all that is needed to check it elsewhere."""
+    """Print the consent log as JSON lines.
+
+    With all that is needed to check it elsewhere.
+    """
     from firsthand.cli import fail
     from firsthand.ledger.consent_proof import Broken, lines
 
@@ -119,7 +125,8 @@ def _kept_since_ms(data: Path | None) -> int | None:
     import time
 
     from firsthand.cli import settings_with
-    from firsthand.state import State, StateError
+    from firsthand.state.database import StateError
+    from firsthand.state.store import State
 
     try:
         kept = State.open(settings_with(data).data).process().ledger.max_age

@@ -11,10 +11,10 @@ DEFAULT = Path("firsthand.yaml")
 
 def doctor(
     config: Annotated[
-        Path | None, typer.Option(help="The configuration. \\[default: ./firsthand.yaml where there is one]")
+        Path | None, typer.Option(help="The configuration. [default: ./firsthand.yaml where there is one]")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
+        Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
     ] = None,
     production: Annotated[
         bool,
@@ -27,7 +27,10 @@ def doctor(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 on warnings too.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Find what is wrong with the set-up, each finding with its remedy. Sends no event and changes nothing."""
+    """Find what is wrong with the set-up, with remedies.
+
+    Sends no event and changes nothing.
+    """
     import msgspec
 
     from firsthand.cli import print_json, settings_with

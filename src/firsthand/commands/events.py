@@ -13,9 +13,7 @@ STATES = ("delivered", "filtered", "dead", "retrying", "held")
 
 
 def events(
-    integration: Annotated[
-        str | None, typer.Option(help="Only at this integration. \\[default: at all of them]")
-    ] = None,
+    integration: Annotated[str | None, typer.Option(help="Only at this integration. [default: at all of them]")] = None,
     state: Annotated[str | None, typer.Option(help=f"Only what is {', '.join(STATES[:-1])} or {STATES[-1]}.")] = None,
     reason: Annotated[str | None, typer.Option(help="Only deliveries with this reason code.")] = None,
     about: Annotated[
@@ -24,11 +22,14 @@ def events(
     ] = None,
     limit: Annotated[int, typer.Option(help="How many, the newest first.", min=1, max=10_000)] = 20,
     data: Annotated[
-        Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
+        Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """List events with what became of them, the newest first: the message ids that `trace` takes."""
+    """List events, the newest first, with what became of them.
+
+    With the message ids that `trace` takes.
+    """
     from firsthand.cli import print_json, settings_with
     from firsthand.listing import Wanted
     from firsthand.listing import events as find

@@ -1,6 +1,5 @@
 """`firsthand import`: a file's rows into events, through the running collector."""
 
-import asyncio
 import json
 import signal
 import sys
@@ -22,20 +21,25 @@ def import_(
     source: Annotated[str, typer.Option(help="The key of the source that the events belong to.")],
     event: Annotated[str | None, typer.Option(help="The name of every event, in place of the mapping's.")] = None,
     map: Annotated[
-        Path | None, typer.Option("--map", help="The mapping file. \\[default: the columns are named as fields are]")
+        Path | None, typer.Option("--map", help="The mapping file. [default: the columns are named as fields are]")
     ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 when rows were set aside.")] = False,
     url: Annotated[
         str | None,
-        typer.Option(help="The collector; with FIRSTHAND_WRITE_KEY another machine's. \\[default: this machine's]"),
+        typer.Option(help="The collector; with FIRSTHAND_WRITE_KEY another machine's. [default: this machine's]"),
     ] = None,
     batch: Annotated[int, typer.Option(help="Events a request, at most.", min=1, max=500)] = 500,
     data: Annotated[
-        Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
+        Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Import past events from a file, through the running collector. Run again, it goes on where it was."""
+    """Import past events from a file.
+
+    Through the running collector. Run again, it goes on where it was.
+    """
+    import asyncio
+
     import msgspec
 
     from firsthand.importing.destination import destination
@@ -72,6 +76,8 @@ def import_(
 
 async def _send(run: "Run") -> None:
     """SIGTERM stops it as Ctrl-C does."""
+    import asyncio
+
     task = asyncio.current_task()
     if task is not None:
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)

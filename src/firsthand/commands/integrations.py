@@ -28,7 +28,7 @@ def resume(
     asked for a rest. What waits goes out; where the vendor still says no, it stops again."""
     from firsthand.cli import fail, print_json, settings_with
     from firsthand.locks import holders
-    from firsthand.state import State
+    from firsthand.state.store import State
     from firsthand.supervise import ROLES
 
     folder = settings_with(data).data

@@ -12,11 +12,12 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from firsthand.config import Config, ConfigFile
-    from firsthand.state import Change, LastApplied
+    from firsthand.state.applied import LastApplied
+    from firsthand.state.changes import Change
 
 FileArgument = Annotated[Path, typer.Argument(help="The configuration, such as firsthand.yaml.")]
 DataOption = Annotated[
-    Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
+    Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -32,11 +33,14 @@ def plan(
     exit_code: Annotated[bool, typer.Option("--exit-code", help="Exit with 1 where there is a difference.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show what `apply` would change, and what others changed since the last one."""
+    """Show what `apply` would change.
+
+    And what was changed by other means since the last one.
+    """
     from firsthand.cli import print_json, settings_with
     from firsthand.config import load
-    from firsthand.state import State
-    from firsthand.state.database import FILE
+    from firsthand.state.environments import FILE
+    from firsthand.state.store import State
 
     config, folder = load(file), settings_with(data).data
     # Before the first `apply` there is nothing to compare with, and a plan makes nothing.
@@ -58,10 +62,13 @@ def apply(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Make the gateway what the file says; one that runs takes it over within a second or two."""
+    """Make the gateway what the file says.
+
+    One that runs takes it over within a second or two.
+    """
     from firsthand.cli import fail, print_json, settings_with
     from firsthand.config import load
-    from firsthand.state import State
+    from firsthand.state.store import State
 
     config, folder = load(file), settings_with(data).data
     state = State.open(folder, migrate=True)
@@ -83,10 +90,10 @@ def apply(
 
 
 def export(data: DataOption = None) -> None:
-    """Print the configuration as a file, without its secrets: `firsthand export > firsthand.yaml`."""
+    """Print the configuration as a file, without its secrets."""
     from firsthand.cli import settings_with
     from firsthand.config.export import export as write
-    from firsthand.state import State
+    from firsthand.state.store import State
 
     state = State.open(settings_with(data).data)
     print(write(state.configuration(), state.references()).text, end="")

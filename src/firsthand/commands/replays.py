@@ -20,7 +20,7 @@ def replays(
         str | None, typer.Option(help="Cancel this one: it does not begin, or ends with what is in flight.")
     ] = None,
     data: Annotated[
-        Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
+        Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
@@ -28,7 +28,7 @@ def replays(
     import msgspec
 
     from firsthand.cli import fail, print_json, settings_with
-    from firsthand.state import State
+    from firsthand.state.store import State
     from firsthand.terminal.console import stdout
 
     state = State.open(settings_with(data).data)

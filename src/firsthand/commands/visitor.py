@@ -11,17 +11,17 @@ FAILED = 1
 NAMED = {"a": "the anonymous id", "u": "the user id", "e": "the address"}
 T = TypeVar("T")
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode="rich", help="Erase or export all that is kept of a visitor.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Erase or export all that is kept of a visitor.")
 
 AnonymousId = Annotated[str | None, typer.Option("--anonymous-id", help="The visitor by an anonymous id.")]
 UserId = Annotated[str | None, typer.Option("--user-id", help="The visitor by the shop's own id of the user.")]
 Email = Annotated[str | None, typer.Option("--email", help="The visitor by an e-mail address, in any case.")]
-Source = Annotated[str | None, typer.Option(help="Only at this source. \\[default: at all of them]")]
+Source = Annotated[str | None, typer.Option(help="Only at this source. [default: at all of them]")]
 LinkedUsers = Annotated[
     bool, typer.Option("--with-linked-users", help="Also the users who only have an e-mail address with the visitor.")
 ]
 Data = Annotated[
-    Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
+    Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
@@ -38,7 +38,9 @@ def erase(
     data: Data = None,
     as_json: AsJson = False,
 ) -> None:
-    """Erase a visitor from every store, for good: all ids linked with the one named, and their events.
+    """Erase a visitor from every store, for good.
+
+    All ids linked with the one named, and their events.
 
     What waits is not sent, no replay brings it back, and what arrives late is erased too. The gateway may run.
     """
@@ -78,7 +80,10 @@ def export(
     output: Annotated[Path | None, typer.Option(help="Write it to this file, readable for you alone.")] = None,
     data: Data = None,
 ) -> None:
-    """Everything that is kept of a visitor, as JSON and unmasked: ids, consent, events, and what vendors were sent."""
+    """Print everything that is kept of a visitor, as JSON.
+
+    Unmasked: ids, consent, events, and what vendors were sent.
+    """
     import json
     import os
 

@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import UNSET
 
-from firsthand.config.convert import convert, did_you_mean
+from firsthand.config.convert import convert
 from firsthand.config.document import Document
 from firsthand.config.faults import Path
-from firsthand.config.values import FromEnvironment, shown
+from firsthand.config.values import FromEnvironment, did_you_mean, shown
 
 if TYPE_CHECKING:
     from firsthand.vendors.base import AnyVendor

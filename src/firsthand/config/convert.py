@@ -3,8 +3,7 @@
 msgspec stops at the first fault and speaks of types; this goes on and speaks of the file.
 """
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
@@ -13,7 +12,17 @@ from msgspec import UNSET, Meta
 
 from firsthand.config.document import Document
 from firsthand.config.faults import Path
-from firsthand.config.values import FromEnvironment, Masked, Read, Unreadable, duration, is_optional, shown, unwrap
+from firsthand.config.values import (
+    FromEnvironment,
+    Masked,
+    Read,
+    Unreadable,
+    did_you_mean,
+    duration,
+    is_optional,
+    shown,
+    unwrap,
+)
 
 _NOUNS = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -30,15 +39,6 @@ def convert(document: Document, hint: Any, value: Any, path: Path) -> Any:
     if get_origin(core) is dict:
         return _mapping(document, get_args(core)[1], value, path)
     return _leaf(document, hint, core, notes, value, path)
-
-
-def did_you_mean(word: str, accepted: Iterable[str]) -> str:
-    """A remedy that lists what is accepted, the likely one first."""
-    known = sorted(accepted)
-    if not known:
-        return "remove it: nothing is accepted here"
-    close = difflib.get_close_matches(word, known, 1)
-    return (f"did you mean {close[0]}? " if close else "") + f"accepted: {', '.join(known)}"
 
 
 def _struct(document: Document, struct: type[msgspec.Struct], value: Any, path: Path) -> Any:

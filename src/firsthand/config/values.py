@@ -4,10 +4,11 @@ A type carries a `Read`, which turns what stands in the file into the value and 
 Vendors use the same types in their settings.
 """
 
+import difflib
 import ipaddress
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
@@ -35,6 +36,15 @@ class FromEnvironment(str):
         self = super().__new__(cls, value)
         self.reference = reference
         return self
+
+
+def did_you_mean(word: str, accepted: Iterable[str]) -> str:
+    """A remedy that lists what is accepted, the likely one first."""
+    known = sorted(accepted)
+    if not known:
+        return "remove it: nothing is accepted here"
+    close = difflib.get_close_matches(word, known, 1)
+    return (f"did you mean {close[0]}? " if close else "") + f"accepted: {', '.join(known)}"
 
 
 def shown(value: object) -> str:

@@ -33,8 +33,9 @@ from firsthand.ledger.records import OPEN, LaneBatch
 from firsthand.ledger.scrub import end
 from firsthand.ledger.sqlite import SqliteLedger
 from firsthand.settings import Settings
-from firsthand.state import State, StateError
+from firsthand.state.database import StateError
 from firsthand.state.erasures import Erasure, why
+from firsthand.state.store import State
 
 log = structlog.get_logger()
 

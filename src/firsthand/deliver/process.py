@@ -37,7 +37,8 @@ from firsthand.ledger.reader import Filter, LedgerReader, total
 from firsthand.ledger.records import LIVE
 from firsthand.ledger.sqlite import SqliteLedger
 from firsthand.settings import Settings
-from firsthand.state import Live, State, StateError
+from firsthand.state.database import StateError
+from firsthand.state.store import Live, State
 from firsthand.state.watch import next_version
 from firsthand.vendors import get, registry
 from firsthand.vendors.installed import setup_of

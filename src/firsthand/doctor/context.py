@@ -15,8 +15,9 @@ from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.reader import LedgerReader
 from firsthand.locks import holders
 from firsthand.settings import Settings
-from firsthand.state import State, StateError
-from firsthand.state.database import FILE
+from firsthand.state.database import StateError
+from firsthand.state.environments import FILE
+from firsthand.state.store import State
 from firsthand.status import status
 from firsthand.supervise import ROLES
 

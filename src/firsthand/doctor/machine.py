@@ -10,7 +10,7 @@ from pathlib import Path
 
 from firsthand.doctor.context import Context
 from firsthand.doctor.finding import Finding, error, ok, warning
-from firsthand.state.database import FILE
+from firsthand.state.environments import FILE
 
 FSYNC_ROUNDS = 40
 FSYNC_SECONDS = 3.0

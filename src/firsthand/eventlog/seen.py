@@ -152,16 +152,6 @@ class Seen:
                 self._db.execute(f"DROP TABLE seen_{number}")
                 self._db.execute("DELETE FROM generations WHERE number = ?", (number,))
 
-    @staticmethod
-    def find(db: apsw.Connection, source: str, message_id: str) -> Position | None:
-        """Where an event stands in the log, read through any connection to the file."""
-        key = message_key(source, message_id)
-        for (number,) in db.execute("SELECT number FROM generations ORDER BY number DESC").fetchall():
-            position = db.execute(f"SELECT position FROM seen_{number} WHERE key = ?", (key,)).get  # noqa: S608
-            if position is not None:
-                return int(position)
-        return None
-
 
 def _open(path: Path) -> apsw.Connection:
     db = apsw.Connection(str(path))

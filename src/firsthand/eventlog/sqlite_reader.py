@@ -12,9 +12,8 @@ from typing import Any
 
 import apsw
 
-from firsthand.eventlog.base import FORMAT, Gap, LogStatus, Noted, Position, Row
+from firsthand.eventlog.base import FORMAT, Gap, LogStatus, Noted, Position, Row, message_key
 from firsthand.eventlog.files import UNREADABLE, checksum, has_room, log_bytes, open_reader, snapshot
-from firsthand.eventlog.seen import Seen
 
 SHARDS = (0,)
 
@@ -193,7 +192,7 @@ class SqliteLogReader:
         return int(self._db.execute(sql, (after + 1, upto, upto - after, source)).get)
 
     def find(self, source: str, message_id: str) -> tuple[int, Position] | None:
-        position = Seen.find(self._seen, source, message_id)
+        position = _position(self._seen, source, message_id)
         return None if position is None or self.get(0, position) is None else (0, position)
 
     def get(self, shard: int, position: Position) -> Row | None:
@@ -225,3 +224,13 @@ class SqliteLogReader:
         # A disk that is quite full has no room for the writer's note either.
         full = bool(state.get("full", 0)) or not has_room(self._directory)
         return LogStatus(log_bytes(self._db), state.get("max_bytes", 0), full)
+
+
+def _position(seen: apsw.Connection, source: str, message_id: str) -> Position | None:
+    """Where an event stands in the log, by the memory of message ids."""
+    key = message_key(source, message_id)
+    for (number,) in seen.execute("SELECT number FROM generations ORDER BY number DESC").fetchall():
+        position = seen.execute(f"SELECT position FROM seen_{number} WHERE key = ?", (key,)).get  # noqa: S608
+        if position is not None:
+            return int(position)
+    return None

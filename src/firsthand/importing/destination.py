@@ -40,7 +40,8 @@ def destination(source: str, url: str | None, settings: Settings, env: Mapping[s
         raise ImportFailed(wrong)
     if url is not None and (key := env.get(WRITE_KEY)):
         return Destination(source, url.rstrip("/"), key, None)
-    from firsthand.state import State, StateError
+    from firsthand.state.database import StateError
+    from firsthand.state.store import State
 
     try:
         sources = {found.key: found for found in State.open(settings.data).sources()}

@@ -21,11 +21,11 @@ from typing import Any, get_args
 
 import msgspec
 
-from firsthand.config.convert import convert, did_you_mean
+from firsthand.config.convert import convert
 from firsthand.config.document import Document
 from firsthand.config.faults import ConfigError, Fault
 from firsthand.config.faults import Path as Place
-from firsthand.config.values import FromEnvironment, shown
+from firsthand.config.values import FromEnvironment, did_you_mean, shown
 from firsthand.event import EventType
 from firsthand.importing import format as formats
 from firsthand.importing import moments, numbers

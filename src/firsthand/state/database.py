@@ -13,9 +13,9 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, StaticPool
 
+from firsthand.state.environments import FILE
 from firsthand.state.tables import metadata
 
-FILE = "state.db"
 HEAD = "0003"
 """The newest migration, so that a state that is up to date is opened without importing Alembic."""
 BUSY_SECONDS = 5

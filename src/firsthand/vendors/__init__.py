@@ -17,21 +17,20 @@ class VendorError(Exception):
 @cache
 def registry() -> Mapping[str, AnyVendor]:
     """All installed vendors by key. Raises `VendorError` where one of them can't be loaded."""
-    found: dict[str, AnyVendor] = {}
-    for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name):
-        vendor = _load(entry)
-        if vendor.key in found:
-            raise VendorError(f"two installed packages bring a vendor {vendor.key}; uninstall one ({_origin(entry)})")
-        found[vendor.key] = vendor
-    return MappingProxyType(found)
+    return MappingProxyType({key: get(key) for key in sorted({entry.name for entry in entry_points(group=GROUP)})})
 
 
+@cache
 def get(key: str) -> AnyVendor:
-    """One installed vendor. Raises `VendorError`."""
-    try:
-        return registry()[key]
-    except KeyError:
-        raise VendorError(f"there is no vendor {key!r}; installed: {', '.join(registry()) or 'none'}") from None
+    """One installed vendor; the others are not loaded. Raises `VendorError`."""
+    installed = entry_points(group=GROUP)
+    entries = [entry for entry in installed if entry.name == key]
+    if not entries:
+        names = ", ".join(sorted({entry.name for entry in installed}))
+        raise VendorError(f"there is no vendor {key!r}; installed: {names or 'none'}")
+    if len(entries) > 1:
+        raise VendorError(f"two installed packages bring a vendor {key}; uninstall one ({_origin(entries[1])})")
+    return _load(entries[0])
 
 
 def _load(entry: EntryPoint) -> AnyVendor:

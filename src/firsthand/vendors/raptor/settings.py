@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from firsthand.config.convert import did_you_mean
-from firsthand.config.values import Unreadable
+from firsthand.config.values import Unreadable, did_you_mean
 from firsthand.vendors.options import END, Path, Seconds, about
 from firsthand.vendors.raptor.tables import EVENTS, PARAMETERS, UNPLACED
 
