@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from firsthand.ledger.masking import mask, mask_ip, mask_text, shown_body, shown_url
+from firsthand.ledger.masking import mask, mask_ip, shown_body, shown_url
+from firsthand.personal import mask_text
 
 SHA = "b4c9a289323b21a01c3e940f150eb9b8c542587f1abfd8f0e1cc1ffc5e475514"
 

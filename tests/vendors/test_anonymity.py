@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 import pytest
 from hypothesis import given
@@ -55,8 +55,12 @@ def sent(event: Event, name: str = "Page Viewed", decision: Any = "anonymise") -
 @pytest.mark.parametrize("part", ["{}", "id-{}", "{}.html", "x_{};v=2"])
 def test_no_id_of_the_visitor_is_in_an_address(name: str, part: str) -> None:
     written = quote(part, safe="{};=").format(quote(name, safe=""))
-    body = sent(visit(f"https://shop.example/account/{written}/orders?uid={quote(name)}&gclid=Cj0K#{name}"))
-    assert body["full_url"] == body["previous_url"] == "https://shop.example/account/orders"
+    url = f"https://shop.example/account/{written}/orders?uid={quote(name)}&gclid=Cj0K#{name}"
+    assert anonymous_url(url, ids_of(visit())) == "https://shop.example/account/orders"
+    body = sent(visit(url))
+    assert body["full_url"] == body["previous_url"]
+    assert name not in unquote(body["full_url"])
+    assert "gclid" not in body["full_url"]
 
 
 @pytest.mark.parametrize(

@@ -116,7 +116,7 @@ def _wanted(
 
 
 def _said(who: Any) -> str:
-    from firsthand.ledger.masking import mask_text
+    from firsthand.personal import mask_text
 
     return f"{NAMED[who.kind]} {mask_text(who.value)!r}"
 

@@ -8,7 +8,7 @@ from firsthand.doctor.catalogue import Catalogue, CatalogueError
 from firsthand.doctor.context import Context
 from firsthand.doctor.finding import Finding, Severity, error, judged, ok, warning
 from firsthand.event import Event
-from firsthand.ledger.masking import mask_text
+from firsthand.personal import mask_text
 from firsthand.terminal.times import span
 from firsthand.times import read_time
 from firsthand.vendors import VendorError, get

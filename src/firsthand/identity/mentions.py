@@ -1,16 +1,15 @@
 """E-mail addresses within texts: whole ones only, since `ann@example.com` is none of `joann@example.com`.
 
-In a URL an address may be percent-encoded, once or several times over.
+How an address may be written there, `firsthand.personal` knows.
 """
 
 import re
-from collections.abc import Iterable, Iterator
-from urllib.parse import unquote
+from collections.abc import Iterable
 
 import msgspec
 
 from firsthand.event import Event
-from firsthand.vendors.emails import AT, PIECE
+from firsthand.personal import replace_emails
 from firsthand.vendors.hashing import hash_email, normalise
 
 REDACTED = "[erased]"
@@ -19,6 +18,8 @@ _LITERAL = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _AROUND = "'`*!.[]{}|\\"
 """What may stand around an address in a text."""
 _MARKS = (b"@", b"%", b"\\")
+SHORTEST = 12
+"""Bytes of a literal in which an address or its hash can be that has no mark in it: in base64 or hexadecimal."""
 
 
 def forms(address: str) -> list[str]:
@@ -36,27 +37,22 @@ def compared_hash(text: str) -> str | None:
 def named_in_page(event: Event) -> set[str]:
     """The addresses in the URLs of an event's page, as they are compared."""
     found: set[str] = set()
+
+    def note(written: str, address: str) -> str:
+        found.add(_compared(address))
+        return written
+
     for holder in (event.context.get("page"), event.properties):
         if isinstance(holder, dict):
             for name in PAGE:
                 text = holder.get(name)
-                if isinstance(text, str) and ("@" in text or "%40" in text or "%25" in text):
-                    found.update(address for _, address in _pieces(text))
+                if isinstance(text, str):
+                    replace_emails(text, note)
     return found
 
 
-def _pieces(text: str) -> Iterator[tuple[re.Match[str], str]]:
-    for piece in PIECE.finditer(text):
-        if AT.search(piece[0]):
-            yield piece, _plain(piece[0])
-
-
-def _plain(piece: str) -> str:
-    for _ in range(4):
-        if "%" not in piece:
-            break
-        piece = unquote(piece)
-    return normalise(piece.strip(_AROUND))
+def _compared(address: str) -> str:
+    return normalise(address.strip(_AROUND))
 
 
 class Redaction:
@@ -68,12 +64,10 @@ class Redaction:
     def text(self, text: str) -> str:
         if normalise(text) in self._addresses:
             return REDACTED
-        if "@" not in text and "%" not in text:
-            return text
-        theirs = [piece for piece, address in _pieces(text) if address in self._addresses]
-        for piece in reversed(theirs):
-            text = text[: piece.start()] + REDACTED + text[piece.end() :]
-        return text
+        return replace_emails(text, self._redacted)
+
+    def _redacted(self, written: str, address: str) -> str:
+        return REDACTED if _compared(address) in self._addresses else written
 
     def body(self, body: bytes) -> bytes:
         """The same in the texts of a JSON document, which stays as it is otherwise; or in any other body."""
@@ -86,7 +80,7 @@ class Redaction:
 
     def _literal(self, literal: re.Match[bytes]) -> bytes:
         quoted = literal[0]
-        if not any(mark in quoted for mark in _MARKS) and len(quoted) not in (34, 66):
+        if len(quoted) < SHORTEST and not any(mark in quoted for mark in _MARKS):
             return quoted
         try:
             text = msgspec.json.decode(quoted, type=str)

@@ -7,44 +7,56 @@ from urllib.parse import unquote
 
 import msgspec
 
-# Begins where a word begins and never goes back, so that the time it takes grows with the length alone.
-_LOCAL = r"[\w.+\-!#$*^`{|}~']"
-EMAIL = re.compile(rf"(?<!{_LOCAL})({_LOCAL}){_LOCAL}*+(@|%40)([\w\-]+(?:\.[\w\-]+)+)")
-SECRET_KEYS = frozenset(
-    {"authorization", "cookie", "set-cookie", "api_key", "apikey", "writekey", "client_secret", "password"}
+from firsthand.personal import mask_text
+
+# Names without case, `_` and `-`.
+SECRETS = frozenset(
+    {"authorization", "proxyauthorization", "cookie", "setcookie", "apikey", "xapikey", "writekey", "secretkey"}
+    | {"secret", "clientsecret", "signingsecret", "xsignature", "password"}
+    | {"token", "accesstoken", "refreshtoken", "idtoken"}
 )
-PHONE_KEYS = frozenset({"phone", "phone_number", "mobile"})
-IP_KEYS = frozenset({"ip"})
+PHONES = ("phone", "phonenumber", "telephone", "telefon", "mobile", "mobil", "msisdn", "handy", "fax", "tel")
+IPS = frozenset({"ip", "ipaddress", "clientip", "xforwardedfor", "xrealip", "remoteaddr"})
 ENCODED_PERSONS = frozenset({"ruid"})
 """Parameters of URLs that hold an e-mail address in base64, which hides it from nobody."""
+_FEW = 5
+"""No phone number has so few digits."""
+_IPV4 = re.compile(r"(?<![\d.])((?:\d{1,3}\.){3})\d{1,3}(?![\d.])")
+_IPV6 = re.compile(r"(?<![\w:])([0-9a-f]{0,4}(?::[0-9a-f]{0,4}){1,6}:)[0-9a-f]{1,4}(?![\w:])", re.I)
 
 
 def mask(value: Any, key: str = "") -> Any:
     """A copy of a JSON value that may be shown. `key` is the name it stands under."""
     if isinstance(value, dict):
-        return {name: mask(inner, name.lower() if isinstance(name, str) else "") for name, inner in value.items()}
+        return {_shown_name(name): mask(inner, name) for name, inner in value.items()}
     if isinstance(value, list):
         return [mask(inner, key) for inner in value]
-    if key in SECRET_KEYS:
+    if not isinstance(value, (str, int, float)) or isinstance(value, bool):
+        return "***" if value is not None and _plain(key) in SECRETS else value
+    name = _plain(key)
+    if name in SECRETS:
         return "***"
-    if key in PHONE_KEYS and isinstance(value, (str, int)):
-        return "***" + str(value)[-2:]
+    if name.endswith(PHONES) and sum(map(str.isdigit, text := str(value))) > _FEW:
+        return "***" + text[-2:]
     if isinstance(value, str):
-        return mask_ip(value) if key in IP_KEYS else mask_text(value)
+        return mask_ip(value) if name in IPS else mask_text(value)
     return value
 
 
-def mask_text(text: str) -> str:
-    """E-mail addresses in a text, also URL-encoded ones: `user@example.com` → `u***@example.com`."""
-    return EMAIL.sub(r"\1***\2\3", text) if "@" in text or "%40" in text else text
+def _plain(name: Any) -> str:
+    return name.lower().replace("_", "").replace("-", "") if isinstance(name, str) else ""
+
+
+def _shown_name(name: Any) -> Any:
+    return mask_text(name) if isinstance(name, str) else name
 
 
 def mask_ip(text: str) -> str:
-    """An address without its last part: `203.0.113.***`, `2001:db8::***`."""
+    """An address without its last part: `203.0.113.***`, `2001:db8::***`. In a list, or with a port, too."""
     try:
         address = ip_address(text)
     except ValueError:
-        return mask_text(text)
+        return mask_text(_IPV6.sub(r"\1***", _IPV4.sub(r"\1***", text)))
     separator = "." if address.version == 4 else ":"
     return text.rpartition(separator)[0] + separator + "***"
 
@@ -62,12 +74,13 @@ def shown_body(body: bytes | None) -> Any:
 def shown_url(url: str) -> str:
     """A URL as people see it. A JSON document in its query (`data=`) is masked as a body is."""
     base, mark, query = url.partition("?")
+    base = mask_text(base)
     pairs = []
     for pair in query.split("&") if query else []:
         name, equals, value = pair.partition("=")
         if name == "data":
             value = msgspec.json.encode(shown_body(unquote(value).encode())).decode()
-        if name in ENCODED_PERSONS:
+        if name in ENCODED_PERSONS or _plain(name) in SECRETS:
             value = "***"
-        pairs.append(name + equals + mask_text(value))
+        pairs.append(mask_text(name + equals + value))
     return base + mark + "&".join(pairs)

@@ -9,9 +9,9 @@ import msgspec
 
 from firsthand.eventlog.base import Position
 from firsthand.eventlog.files import open_reader
-from firsthand.ledger.masking import mask_text
 from firsthand.ledger.records import Counted, Delivery, Exchange, Range
 from firsthand.ledger.rows import DELIVERY, read_delivery
+from firsthand.personal import mask_text
 
 _exchange = msgspec.msgpack.Decoder(Exchange)
 HEALTH_MS = 10_000

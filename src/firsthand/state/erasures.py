@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from uuid_utils import uuid7
 
 from firsthand.config import canonical_json
-from firsthand.ledger.masking import mask_text
+from firsthand.personal import mask_text
 from firsthand.state.database import Database, StateError
 from firsthand.state.tables import erasures
 

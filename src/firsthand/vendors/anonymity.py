@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from firsthand.event import Event
-from firsthand.vendors.emails import scrub
+from firsthand.personal import scrub
 from firsthand.vendors.hashing import normalise
 
 NO_PERSON = frozenset({"first_name", "last_name", "firstname", "lastname", "name", "title", "gender", "language"})

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from firsthand.personal import has_email, scrub
 from firsthand.reasons import Dead
-from firsthand.vendors.emails import has_email, scrub
 
 Number = int | float | msgspec.Raw
 
@@ -69,7 +69,7 @@ class Fields(msgspec.Struct):
         return found
 
     def scrubbed(self, name: str) -> str | None:
-        """Text without the e-mail addresses in it, nor the user and password of a URL."""
+        """Text without the e-mail addresses and phone numbers in it, nor the user and password of a URL."""
         value = self.get(name)
         if not isinstance(value, str):
             return self.text(name)

@@ -5,7 +5,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Raw
 
-from firsthand.vendors.emails import has_email, scrub
+from firsthand.personal import has_personal, scrub
 from firsthand.vendors.fields import Fields, Number
 
 EXACT = Context(prec=60)  # more digits than any `amount` times any `count` has
@@ -18,15 +18,17 @@ def digits(number: Number, times: int = 1) -> str:
 
 
 def as_text(fields: Fields, name: str, whole: bool = False) -> str | None:
-    """Text without the e-mail addresses in it, a number, or `true` and `false`. Anything else is refused.
+    """Text without the e-mail addresses and phone numbers in it, a number, or `true` and `false`.
+
+    Anything else is refused.
 
     Text that is neither address nor URL stays whole: a product may be called Bed@Home. Where it must be `whole`, text
-    with an address in it is None.
+    with one of them in it is None.
     """
     value = fields.get(name)
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, str) and "://" not in value and not has_email(value):
+    if isinstance(value, str) and "://" not in value and not has_personal(value):
         return value
     if whole and isinstance(value, str) and scrub(value) != value:
         return None

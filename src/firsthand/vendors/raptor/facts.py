@@ -1,8 +1,8 @@
 """What can stand in a parameter: facts of the event, of one of its order lines, and of the visitor."""
 
+from firsthand.personal import has_personal, scrub
 from firsthand.reasons import Dead
 from firsthand.vendors.base import Input
-from firsthand.vendors.emails import has_email, scrub
 from firsthand.vendors.fields import Fields, invalid, missing
 from firsthand.vendors.products import Shopping
 from firsthand.vendors.raptor.settings import Raptor
@@ -80,9 +80,9 @@ class Facts:
                 continue
             id, _, title = text.partition("#")
             id, title = id.strip(), title.strip()
-            if not id or has_email(id) or any(mark in text for mark in ",;") or "#" in title:
+            if not id or has_personal(id) or any(mark in text for mark in ",;") or "#" in title:
                 raise invalid(path, "Id#Name;Id#Name, without commas")
-            levels.append(f"{id}#{id if has_email(title) else title or id}")
+            levels.append(f"{id}#{id if has_personal(title) else title or id}")
         return ";".join(levels) or None
 
     def basket(self) -> str:
