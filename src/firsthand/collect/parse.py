@@ -3,6 +3,7 @@
 An item of a batch stands alone: it is decoded, checked and refused by itself.
 """
 
+import codecs
 import json
 import re
 import zlib
@@ -31,6 +32,12 @@ MessageId = str | int | None
 Id = Any
 """As clients send one: text or a number, and now and then what their language has for nothing."""
 
+Object = dict[str, Any] | list[Any] | None
+"""An object as clients send it: where it is empty, PHP writes an empty array."""
+PARTS = ("page", "traits", "consent", "ids", "device", "os", "app", "library", "network", "screen", "location",
+         "campaign", "referrer", "cmp", "consentManagement", "destinationPreferences")  # fmt: skip
+"""The objects in a context."""
+
 
 class Wire(msgspec.Struct, rename="camel"):
     """An event as clients send it: everything may be absent or null, ids may be numbers."""
@@ -44,24 +51,34 @@ class Wire(msgspec.Struct, rename="camel"):
     user_id: Id = None
     previous_id: Id = None
     group_id: Id = None
-    properties: dict[str, Any] | None = None
-    traits: dict[str, Any] | None = None
-    context: dict[str, Any] | None = None
-    integrations: dict[str, Any] | None = None
+    properties: Object = None
+    traits: Object = None
+    context: Object = None
+    integrations: Object = None
     timestamp: Any = None
     original_timestamp: Any = None
     sent_at: Any = None
     write_key: str | None = None
 
 
-class Batch(msgspec.Struct, rename="camel"):
-    """The body of `/v1/batch`. `context` and `integrations` hold for every item that does not say otherwise."""
+class _Envelope(msgspec.Struct, rename="camel"):
+    """A batch as clients send it."""
 
     batch: list[msgspec.Raw]
     sent_at: Any = None
     write_key: str | None = None
-    context: dict[str, Any] | None = None
-    integrations: dict[str, Any] | None = None
+    context: Object = None
+    integrations: Object = None
+
+
+class Batch(msgspec.Struct):
+    """The body of `/v1/batch`. `context` and `integrations` hold for every item that does not say otherwise."""
+
+    batch: list[msgspec.Raw]
+    sent_at: Any
+    write_key: str | None
+    context: dict[str, Any] | None
+    integrations: dict[str, Any] | None
 
 
 class Connection(msgspec.Struct, frozen=True):
@@ -73,7 +90,7 @@ class Connection(msgspec.Struct, frozen=True):
 
 NOBODY = Connection()
 _wire = msgspec.json.Decoder(Wire)
-_batch = msgspec.json.Decoder(Batch)
+_envelope = msgspec.json.Decoder(_Envelope)
 
 
 def decompress(body: bytes, encoding: str) -> bytes:
@@ -92,6 +109,13 @@ def decompress(body: bytes, encoding: str) -> bytes:
     if not unzip.eof:
         raise Fault(400, "malformed_gzip", "the gzip body ends too early")
     return plain
+
+
+def without_mark(body: bytes) -> bytes:
+    """The body without the byte order mark that some programs write in front of UTF-8."""
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise Fault(400, "malformed_json", "the text is UTF-16, by its byte order mark: send UTF-8", "$")
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 def request_too_large() -> Fault:
@@ -133,7 +157,7 @@ def is_batch(body: bytes) -> bool:
 def parse_batch(body: bytes) -> Batch:
     """The envelope of a batch; its items are still raw."""
     try:
-        batch = cast(Batch, _decode(_batch, body, "$"))
+        batch = _read_batch(body)
     except Fault as fault:
         if fault.code == "field_invalid":
             raise
@@ -142,6 +166,13 @@ def parse_batch(body: bytes) -> Batch:
         message = f"a batch may have {BATCH_EVENTS} events, this one has {len(batch.batch)}: send smaller batches"
         raise Fault(400, "batch_too_long", message, "$.batch")
     return batch
+
+
+def _read_batch(body: bytes) -> Batch:
+    read = cast(_Envelope, _decode(_envelope, body, "$"))
+    context = None if read.context is None else _context(read.context, "$.context")
+    integrations = None if read.integrations is None else _object(read.integrations, "$.integrations")
+    return Batch(read.batch, read.sent_at, read.write_key, context, integrations)
 
 
 def _parse_leniently(body: bytes, fault: Fault) -> Batch:
@@ -153,7 +184,7 @@ def _parse_leniently(body: bytes, fault: Fault) -> Batch:
     except (ValueError, TypeError, KeyError, RecursionError):
         raise fault from None
     # What holds for all of them must be sound.
-    batch = cast(Batch, _decode(_batch, envelope, "$"))
+    batch = _read_batch(envelope)
     batch.batch = items
     return batch
 
@@ -196,10 +227,10 @@ def complete(
         user_id=_id(wire.user_id, f"{path}.userId"),
         previous_id=_id(wire.previous_id, f"{path}.previousId"),
         group_id=_id(wire.group_id, f"{path}.groupId"),
-        properties=wire.properties or {},
-        traits=wire.traits or {},
-        context=wire.context or {},
-        integrations=wire.integrations or {},
+        properties=_object(wire.properties, f"{path}.properties"),
+        traits=_object(wire.traits, f"{path}.traits"),
+        context=_context(wire.context, f"{path}.context"),
+        integrations=_object(wire.integrations, f"{path}.integrations"),
         received_at=received_at,
     )
     _require(event, wire, path)
@@ -270,6 +301,26 @@ def _written(ms: int) -> str | None:
 def _as_sent(time: Any) -> str:
     text = time if isinstance(time, str) else msgspec.json.encode(time).decode()
     return text[:MAX_TIME_LENGTH]
+
+
+def _object(value: Object, path: str) -> dict[str, Any]:
+    if isinstance(value, list):
+        if value:
+            raise Fault(400, "field_invalid", "Expected `object | null`, got `array`", path)
+        return {}
+    return value or {}
+
+
+def _context(value: Object, path: str) -> dict[str, Any]:
+    """Its parts may be empty arrays too, and so may those of the consent."""
+    context = _object(value, path)
+    for name in PARTS:
+        if context.get(name) == []:
+            context[name] = {}
+    consent = context.get("consent")
+    if isinstance(consent, dict) and [] in consent.values():
+        context["consent"] = {name: {} if part == [] else part for name, part in consent.items()}
+    return context
 
 
 def _message_id(value: MessageId, path: str) -> str | None:

@@ -25,7 +25,7 @@ from firsthand.collect.cookies import Jar, set_cookie
 from firsthand.collect.faults import Fault
 from firsthand.collect.hosts import Site, site_of, site_of_page
 from firsthand.collect.offers import Marker, Offer, allowed, offers_of
-from firsthand.collect.parse import EVENT_BYTES, NOBODY, Wire, check_depth, complete
+from firsthand.collect.parse import EVENT_BYTES, NOBODY, Wire, check_depth, complete, without_mark
 from firsthand.collect.request import Answer, Body, HeaderList, Headers, Request, Scope, connection
 from firsthand.config import Integration, Source
 from firsthand.consent import cmp, decide
@@ -140,7 +140,7 @@ class Syncs:
         request = Request(headers, NOBODY, sent, sent)
         if source is not None and source.require_signature:
             self._access.verify(source, request)
-        report = _read_report(sent)
+        report = _read_report(without_mark(sent))
         source = self._access.check(source, report.write_key, request, 1)
         if b"origin" not in headers or not is_first_party(source, headers):  # browsers name it with each POST
             raise _elsewhere(source)
