@@ -39,9 +39,13 @@ async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
                 "environment": environment.get((lane.integration, None)),
                 "health": ledger.health(lane.integration, now_ms),
                 "names": ledger.names(lane.id),
+                "left_out": ledger.left_out(lane.id),
             }
             integrations.append(msgspec.to_builtins(counts) | more)
         tallies, placeholders, unknown_paths = log.tallies(), log.noted("placeholder"), log.noted("unknown_path")
+        left_out: Counter[str] = Counter()
+        for row in integrations:
+            left_out.update(row["left_out"])
         received = {shard: log.counts(shard, log.head(shard)) for shard in log.shards()}
         sources = []
         for key in log.sources():
@@ -64,6 +68,7 @@ async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
             "placeholders": _most(placeholders),
             "unknown_paths": _most(unknown_paths),
             "integrations": integrations,
+            "left_out": dict(left_out.most_common()),
             "log": msgspec.to_builtins(log.status()),
         }
     finally:

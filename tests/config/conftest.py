@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from firsthand.config import ConfigError, Duration, Fault, Secret, parse
-from firsthand.vendors.base import AnyVendor, Vendor
+from firsthand.vendors.base import AnyVendor, Built, Vendor
 
 
 class PostcardSettings(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ POSTCARD: AnyVendor = Vendor(
     version="1",
     settings=PostcardSettings,
     events={"Order Completed": "thanks", "Product Viewed": None},
-    build=lambda setup, inputs: [],
+    build=lambda setup, inputs: Built([]),
     judge=lambda setup, request, answer: None,
     # Like a vendor that gives each customer an address of his own: only the emulator has one for `returns`.
     endpoints=lambda settings, emulator: (

@@ -14,7 +14,7 @@ from tests.deliver.world import Consent, World, event, toy
 from firsthand.deliver import holding
 from firsthand.event import Event, decoder
 from firsthand.ledger.records import Delivery
-from firsthand.vendors.base import Input, Request
+from firsthand.vendors.base import Built, Input
 
 ASK = Consent(basis="categories")
 TCF = Consent(basis="tcf")
@@ -155,7 +155,7 @@ async def test_an_answer_read_with_the_event_counts_at_once(world: World) -> Non
 async def test_the_vendor_is_told_on_which_string(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[Any] = []
 
-    def build(setup: Any, inputs: Sequence[Input]) -> list[Request]:
+    def build(setup: Any, inputs: Sequence[Input]) -> Built:
         told.extend(input.event.get("context", "consent") for input in inputs)
         return build_one(setup, inputs)
 

@@ -12,7 +12,7 @@ import msgspec
 from firsthand.event import Event
 from firsthand.ledger.records import Cause, Failure
 from firsthand.reasons import Dead, Filtered
-from firsthand.vendors.base import ACCEPTED, Answer, AnyVendor, Input, Request, Setup, Vendor, Verdict
+from firsthand.vendors.base import ACCEPTED, Answer, AnyVendor, Built, Input, Request, Setup, Vendor, Verdict
 
 
 class ToySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,28 +38,28 @@ def _check(input: Input) -> None:
             raise Dead("field_missing", "the toy needs a price", "properties.price")
 
 
-def build_one(setup: Setup[ToySettings], inputs: Sequence[Input]) -> list[Request]:
+def build_one(setup: Setup[ToySettings], inputs: Sequence[Input]) -> Built:
     (input,) = inputs
     _check(input)
     if input.event.properties.get("fail") == "nothing":
-        return []
+        return Built([])
     body = msgspec.json.encode(_body(input, greeting=setup.settings.greeting))
-    return [Request("POST", setup.endpoints["events"], {}, body, max_uncertain=setup.settings.max_uncertain)]
+    return Built([Request("POST", setup.endpoints["events"], {}, body, max_uncertain=setup.settings.max_uncertain)])
 
 
-def build_lines(setup: Setup[ToySettings], inputs: Sequence[Input]) -> list[Request]:
+def build_lines(setup: Setup[ToySettings], inputs: Sequence[Input]) -> Built:
     (input,) = inputs
     _check(input)
     lines = [_body(input, product=product["product_id"]) for product in input.event.products]
     url, most = setup.endpoints["events"], setup.settings.max_uncertain
-    return [Request("POST", url, {}, msgspec.json.encode(line), max_uncertain=most) for line in lines]
+    return Built([Request("POST", url, {}, msgspec.json.encode(line), max_uncertain=most) for line in lines])
 
 
-def build_bulk(setup: Setup[ToySettings], inputs: Sequence[Input]) -> list[Request]:
+def build_bulk(setup: Setup[ToySettings], inputs: Sequence[Input]) -> Built:
     for input in inputs:
         _check(input)
     body = msgspec.json.encode([_body(input) for input in inputs])
-    return [Request("POST", setup.endpoints["events"], {}, body, items=tuple(range(len(inputs))))]
+    return Built([Request("POST", setup.endpoints["events"], {}, body, items=tuple(range(len(inputs))))])
 
 
 def judge(setup: Setup[ToySettings], request: Request, answer: Answer) -> list[Verdict] | None:

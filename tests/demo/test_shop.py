@@ -92,7 +92,8 @@ def test_each_change_of_the_basket_tells_all_of_it(hour: Hour) -> None:
     names = {"Product Added", "Product Removed"}
     for event in (received(sent) for sent in hour.sent if sent.call.get("event") in names):
         event.context["ids"] = {"raptor_coid": "3f25" * 8, "raptor_sid": "9b2d" * 8}
-        (request,) = raptor.build(setup, [Input(event, event.event or "", Identity(), Decision("allow", "none"))])
+        given = Input(event, event.event or "", Identity(), Decision("allow", "none"))
+        (request,) = raptor.build(setup, [given]).requests
         assert "?p1=basket&" in request.url
         if event.event == "Product Added":
             assert event.properties["product_id"] in request.url

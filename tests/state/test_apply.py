@@ -9,7 +9,7 @@ from firsthand.config import Config, ConfigError
 from firsthand.state.changes import Change, Field
 from firsthand.state.database import StateError
 from firsthand.state.store import State
-from firsthand.vendors.base import AnyVendor, Vendor
+from firsthand.vendors.base import AnyVendor, Built, Vendor
 
 Configure = Callable[..., Config]
 Open = Callable[..., State]
@@ -198,7 +198,7 @@ def replaced(settings: type[msgspec.Struct]) -> AnyVendor:
         version="2",
         settings=settings,
         events={},
-        build=lambda setup, inputs: [],
+        build=lambda setup, inputs: Built([]),
         judge=lambda setup, request, answer: None,
         endpoints=lambda settings, emulator: {},
     )

@@ -139,3 +139,10 @@ def test_large_counts_fit_80_columns() -> None:
     )
     page = status_page(a_status(row, an_integration(key="raptor", vendor="raptor")))
     assert max(cell_len(line) for line in page.splitlines()) <= 80
+
+
+def test_fields_that_events_were_sent_without() -> None:
+    left_out = {"context.ip": 1200, **{f"properties.p{n}": 3 for n in range(6)}}
+    page = status_page(a_status(an_integration(left_out=left_out)))
+    assert "  left out   context.ip 1,200, properties.p0 3, " in page
+    assert "properties.p3 3, and 2 more\n" in page

@@ -66,6 +66,10 @@ visitor    anonymousId visitor-1
            ip 203.0.113.***
 consent    categories: marketing yes, analytics no; Global Privacy Control off
 page       https://shop.example/thanks
+says       {
+             "order_id": "W-1",
+             "products": [{"product_id": "tent-2p", "price": "12,50"}]
+           }
 
 criteo  criteo-s2s
   ✓ DELIVERED  the vendor accepted it  10:15:00.050
@@ -414,3 +418,27 @@ def test_a_terminal_that_knows_no_marks_gets_the_page_all_the_same(encoding: str
     )
     assert b"DELIVERED" in done.stdout
     assert done.stderr == b""
+
+
+def test_what_was_left_out_and_what_the_order_then_adds_up_to() -> None:
+    notes = [
+        {"field": "context.ip", "value": "unknown", "why": "must be an IPv4 or IPv6 address"},
+        {"field": "properties.products[1]", "value": '{"name":"Gift wrap"}', "why": "it is no product"},
+    ]
+    total = {"field": "properties.total", "said": "54.80", "lines": "49.90"}
+    page = part(trace_page(a_trace(a_delivery(left_out=notes, total=total)), width=100))
+    assert (
+        """\
+  left out   context.ip "unknown": must be an IPv4 or IPv6 address
+             properties.products[1] "{\\"name\\":\\"Gift wrap\\"}": it is no product
+  total      properties.total says 54.80; the lines that are sent add up to 49.90
+"""
+        in page
+    )
+
+
+def test_of_many_properties_the_first_are_shown() -> None:
+    page = trace_page(a_trace(a_delivery(), properties={f"property_{n}": "x" * 30 for n in range(40)}))
+    assert '"property_10": ' in page
+    assert '"property_30": ' not in page
+    assert "… 30 more lines, with --json" in page

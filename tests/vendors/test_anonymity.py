@@ -46,7 +46,7 @@ def visit(url: str | None = None, **fields: Any) -> Event:
 def sent(event: Event, name: str = "Page Viewed", decision: Any = "anonymise") -> dict[str, Any]:
     settings = CriteoS2S(partner_id="12345", mapping_key="123")
     setup = Setup(settings, criteo_s2s.VENDOR.endpoints(settings, None))
-    (request,) = criteo_s2s.VENDOR.build(setup, [Input(event, name, Identity(), Decision(decision, "tcf"))])
+    (request,) = criteo_s2s.VENDOR.build(setup, [Input(event, name, Identity(), Decision(decision, "tcf"))]).requests
     body: dict[str, Any] = json.loads(request.body or b"")
     return body
 

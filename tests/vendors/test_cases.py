@@ -14,11 +14,11 @@ import yaml
 from firsthand.consent.decision import Decision
 from firsthand.event import Event, canonical_name
 from firsthand.reasons import Filtered
-from firsthand.vendors.base import AnyVendor, Identity, Input, Request, Setup
+from firsthand.vendors.base import AnyVendor, Built, Identity, Input, Request, Setup
 
 
 class Case(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
-    """`expect` holds `requests`, or `state` and `reason`."""
+    """`expect` holds `requests`, with what they go without in `left_out`, or `state` and `reason`."""
 
     title: str
     vendor: str
@@ -55,14 +55,17 @@ def test_case(entry: EntryPoint, file: Path) -> None:
     else:
         wanted = case.expect.get("requests")
         assert wanted is not None, f"expected {case.expect}, got {outcome}"
-        assert [shown(request, want) for request, want in zip(outcome, wanted, strict=True)] == wanted
-        assert [in_order(shown(request, want).get("body")) for request, want in zip(outcome, wanted, strict=True)] == [
+        requests = outcome.requests
+        assert [shown(request, want) for request, want in zip(requests, wanted, strict=True)] == wanted
+        assert [in_order(shown(request, want).get("body")) for request, want in zip(requests, wanted, strict=True)] == [
             in_order(want.get("body")) for want in wanted
         ]
+        (notes,) = outcome.notes
+        assert [one.field for one in notes.left_out] == case.expect.get("left_out", [])
         assert build(vendor, case) == outcome, "the same inputs must give the same bytes"
 
 
-def build(vendor: AnyVendor, case: Case) -> list[Request] | Filtered:
+def build(vendor: AnyVendor, case: Case) -> Built | Filtered:
     """As delivery does it: the vendor's `events` first, then `build`."""
     settings = msgspec.convert(case.settings, vendor.settings)
     name = canonical_name(case.event)

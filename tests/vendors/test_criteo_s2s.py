@@ -25,7 +25,7 @@ def setup(emulator: str | None = None, **settings: Any) -> Setup[CriteoS2S]:
 
 
 def build(event: Event, name: str, consent: Decision = ALLOW, **settings: Any) -> Request:
-    (request,) = VENDOR.build(setup(**settings), [Input(event, name, Identity(), consent)])
+    (request,) = VENDOR.build(setup(**settings), [Input(event, name, Identity(), consent)]).requests
     return request
 
 
@@ -96,7 +96,7 @@ def test_endpoints(region: str, emulator: str | None, events: str) -> None:
 )
 def test_the_version_is_added_to_an_endpoint_without_one(endpoint: str, url: str) -> None:
     made = Setup(setup().settings, {"events": endpoint})
-    (request,) = VENDOR.build(made, [Input(home(), "Home Page Viewed", Identity(), ALLOW)])
+    (request,) = VENDOR.build(made, [Input(home(), "Home Page Viewed", Identity(), ALLOW)]).requests
     assert request.url == url
 
 

@@ -1,11 +1,13 @@
 """Reading what shops put into events, for any vendor: what the vendors' own tests do not say."""
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from firsthand.event import Event
 from firsthand.reasons import Dead
+from firsthand.vendors.base import Notes
 from firsthand.vendors.fields import Fields, utc
 from firsthand.vendors.options import flag
 from firsthand.vendors.visitor import ip_address, tcf
@@ -66,18 +68,130 @@ def test_addresses_of_visitors(ip: str | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "ip", ["203.0.113", "203.0.113.256", "203.0.113.07", "2001:db8", ":", "localhost", "\0", "1\0"]
+    ("ip", "taken"),
+    [
+        ("203.0.113.7:17085, 10.0.0.6", "203.0.113.7"),
+        ("10.0.0.6,203.0.113.7", "203.0.113.7"),
+        ("unknown, 203.0.113.7", "203.0.113.7"),
+        ("[2001:db8::1]:443", "2001:db8::1"),
+        ("::1, 2001:db8::1", "2001:db8::1"),
+        ("::ffff:10.0.0.6, ::ffff:203.0.113.7", "::ffff:203.0.113.7"),
+        (["203.0.113.7", "10.0.0.6"], "203.0.113.7"),
+        ([["203.0.113.7"], 5, "198.51.100.1"], "198.51.100.1"),
+        ("10.0.0.6", "10.0.0.6"),
+    ],
 )
-def test_addresses_that_are_none(ip: str) -> None:
-    with pytest.raises(Dead) as refusal:
-        ip_address(Fields({"ip": ip}, "context."))
-    assert refusal.value.reason.field == "context.ip"
+def test_of_several_addresses_the_first_public_one_is_taken(ip: Any, taken: str) -> None:
+    context = Fields({"ip": ip}, "context.")
+    assert ip_address(context) == taken
+    assert context.notes == Notes()
 
 
-def test_a_refusal_names_the_entry_of_a_list() -> None:
-    with pytest.raises(Dead) as refusal:
-        Fields({"stores": ["1", 2, {}]}, "properties.").texts("stores")
-    assert refusal.value.reason.field == "properties.stores[2]"
+@pytest.mark.parametrize(
+    "ip",
+    [
+        *("203.0.113", "203.0.113.256", "203.0.113.07", "2001:db8", ":", "localhost", "\0", "1\0", "1.2.3.4:x"),
+        *("unknown", "10.0.0.6, 192.168.0.1", "127.0.0.1:80", [], {}, 17, True, "jane@example.com"),
+    ],
+)
+def test_addresses_that_are_none_are_left_out(ip: Any) -> None:
+    context = Fields({"ip": ip}, "context.")
+    assert ip_address(context) is None
+    assert [(note.field, note.value) for note in context.notes.left_out] == [("context.ip", ip)]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("$direct", "about:blank", "android-app://com.example.mail/", "file:///index.html", "shop.example/thanks"),
+        *("/thanks", "https://", "javascript:void(0)", 5, [], {"href": "https://shop.example/"}),
+    ],
+)
+def test_urls_that_are_none_are_left_out(url: Any) -> None:
+    page = Fields({"referrer": url}, "context.page.")
+    assert page.url("referrer") is None
+    assert [note.field for note in page.notes.left_out] == ["context.page.referrer"]
+
+
+@pytest.mark.parametrize(
+    ("url", "whole"),
+    [
+        ("/thanks?order=1", "https://shop.example/thanks?order=1"),
+        ("?order=1", "https://shop.example/?order=1"),
+        ("//www.shop.example/thanks", "https://www.shop.example/thanks"),
+        ("https://elsewhere.example/", "https://elsewhere.example/"),
+        ("shop.example/thanks", None),
+        ("//[x", None),
+        ("$direct", None),
+    ],
+)
+def test_a_relative_url_is_completed_by_the_origin(url: str, whole: str | None) -> None:
+    assert Fields({"url": url}, "").url("url", "https://shop.example") == whole
+
+
+def test_what_is_left_out_names_the_entry_of_a_list() -> None:
+    properties = Fields({"stores": ["1", 2, {}]}, "properties.")
+    assert properties.texts("stores") == ["1", "2"]
+    assert [note.field for note in properties.notes.left_out] == ["properties.stores[2]"]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "read"),
+    [
+        *((2, 2), (2.0, 2), ("2", 2), ("2.0", 2), ("2.000", 2), (None, 1), (" ", 1)),
+        *((1.85, Decimal("1.85")), ("1.850", Decimal("1.850")), (0.5, Decimal("0.5"))),
+    ],
+)
+def test_quantities_as_shops_write_them(quantity: Any, read: int | Decimal) -> None:
+    found = Fields({"quantity": quantity}, "").quantity()
+    assert (found, type(found)) == (read, type(read))
+
+
+@pytest.mark.parametrize(
+    "quantity",
+    [
+        *(0, -1, 10**9, 0.0, -0.5, 1e16, 1e-9, True, [], {}),
+        *("0.00", "1,000", "1.000,5", "2 pcs", "two", "1e3", "\u0662", "2\n"),
+    ],
+)
+def test_quantities_that_are_refused(quantity: Any) -> None:
+    with pytest.raises(Dead, match="quantity must be a number above 0"):
+        Fields({"quantity": quantity}, "").quantity()
+
+
+@pytest.mark.parametrize(
+    ("properties", "name", "hint"),
+    [
+        ({"transaction_id": "1"}, "order_id", "the event has properties.transaction_id: send it as order_id"),
+        ({"OrderID": "1", "id": "2"}, "order_id", "the event has properties.OrderID: send it as order_id"),
+        ({"id": 17}, "order_id", "the event has properties.id: send it as order_id"),
+        ({"sku": "A"}, "product_id", "the event has properties.sku: send it as product_id, or set product_id: sku"),
+        ({"product_id": "A"}, "sku", "the event has properties.product_id: send it as sku, or set product_id: prod"),
+        ({"products": [{"id": "A"}]}, "product_id", "the event has properties.products[0].id: send it as prop"),
+        ({"products": [{"product_id": "A"}]}, "product_id", "the event has properties.products[0].product_id: send it"),
+        ({"lineItems": [{}]}, "products", "the event has properties.lineItems: send it as products"),
+        ({"items": "2"}, "products", None),
+        ({"unit_price": 1}, "price", "the event has properties.unit_price: send it as price"),
+        ({"id": "", "number": None, "order": {}}, "order_id", None),
+    ],
+)
+def test_what_a_required_field_is_called_in_the_event_is_named(
+    properties: dict[str, Any], name: str, hint: str | None
+) -> None:
+    like = "product_id" if name == "sku" else name
+    reason = Fields(properties, "properties.").missing(name, like).reason
+    assert (reason.code, reason.field) == ("field_missing", f"properties.{name}")
+    said = reason.message or ""
+    assert said.startswith(f"properties.{name} is required; {hint}" if hint else f"properties.{name} is required")
+    assert bool(hint) == ("; the event has" in said)
+
+
+def test_camel_case_twins_are_read_as_the_usual_names() -> None:
+    twins = {"orderId": "O-1", "productId": "A", "checkoutId": "C-1", "couponId": "X"}
+    found = Fields(twins, "")
+    assert [found.get(name) for name in ("order_id", "product_id", "checkout_id", "coupon_id")] == list(twins.values())
+    assert Fields({"order_id": "O-2", "orderId": "O-1"}, "").required("order_id") == "O-2"
+    assert Fields({"order_id": " ", "orderId": "O-1"}, "").required("order_id") == "O-1"
 
 
 @pytest.mark.parametrize(
@@ -85,7 +199,7 @@ def test_a_refusal_names_the_entry_of_a_list() -> None:
     [("omit", 1, None), (1, None, 1), ("0", None, 0), ("properties.click", "1", 1), ("properties.click", "", None)],
 )
 def test_flags(setting: int | str, value: Any, found: int | None) -> None:
-    assert flag(setting, Event(type="track", properties={"click": value})) == found
+    assert flag(setting, Event(type="track", properties={"click": value}), Notes()) == found
 
 
 @pytest.mark.parametrize(

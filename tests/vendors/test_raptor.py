@@ -31,7 +31,7 @@ def build(name: str, properties: dict[str, Any], settings: Raptor | None = None,
     settings = settings or Raptor(customer_id="1234")
     setup = Setup(settings, VENDOR.endpoints(settings, None))
     given = Input(event, name, Identity(), Decision("allow", "none"))
-    return [request.url for request in VENDOR.build(setup, [given])]
+    return [request.url for request in VENDOR.build(setup, [given]).requests]
 
 
 def query(url: str) -> dict[str, str]:
@@ -50,7 +50,7 @@ def test_endpoints(base: str | None, tracking: str) -> None:
 def test_another_endpoint_is_a_base(endpoint: str) -> None:
     event = Event(type="page", context={"ids": IDS})
     given = Input(event, "Page Viewed", Identity(), Decision("allow", "none"))
-    (request,) = VENDOR.build(Setup(Raptor(customer_id="1234"), {"tracking": endpoint}), [given])
+    (request,) = VENDOR.build(Setup(Raptor(customer_id="1234"), {"tracking": endpoint}), [given]).requests
     assert request.url.startswith("https://proxy.example/r/1234.rsa?p1=pageview&")
     assert (request.method, request.body, request.headers) == ("GET", None, {})
 
@@ -61,7 +61,7 @@ def test_another_endpoint_is_a_base(endpoint: str) -> None:
 def test_an_answer_proves_nothing(status: int, verdicts: Any) -> None:
     setup = Setup(Raptor(customer_id="1234"), {"tracking": "https://t.raptorsmartadvisor.com"})
     given = Input(Event(type="page", context={"ids": IDS}), "Page Viewed", Identity(), Decision("allow", "none"))
-    (request,) = VENDOR.build(setup, [given])
+    (request,) = VENDOR.build(setup, [given]).requests
     assert VENDOR.judge(setup, request, Answer(status, {}, b"GIF89a")) == verdicts
 
 
@@ -71,7 +71,7 @@ def test_a_sale_is_tried_once_where_nobody_knows_whether_it_arrived() -> None:
     sale = {"order_id": "1", "products": [{"product_id": "A", "price": 1}, {"product_id": "B", "price": 1}]}
     for name, properties, tries in (("Order Completed", sale, [1, 1]), ("Cart Cleared", {}, [3])):
         given = Input(Event(type="track", properties=properties, context={"ids": IDS}), name, Identity(), ALLOW)
-        assert [request.max_uncertain for request in VENDOR.build(setup, [given])] == tries
+        assert [request.max_uncertain for request in VENDOR.build(setup, [given]).requests] == tries
 
 
 ALLOW = Decision("allow", "none")
@@ -178,7 +178,7 @@ def test_a_click_by_a_link_costs_no_page_view_by_its_length(length: int, events:
     given = Input(Event(type="page", context=context), "Page Viewed", Identity(), ALLOW)
     if length == 3000:
         given.event.context["page"]["url"] += "&more=" + "b" * 2500
-    assert [query(request.url)["p1"] for request in VENDOR.build(setup, [given])] == events
+    assert [query(request.url)["p1"] for request in VENDOR.build(setup, [given]).requests] == events
 
 
 def test_every_usual_parameter_has_a_case() -> None:

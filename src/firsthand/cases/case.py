@@ -49,6 +49,8 @@ class Expectation(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """Either `requests`, or the `state` in which an event ends that is not sent, with its `reason`."""
 
     requests: list[ExpectedRequest] | None = None
+    left_out: list[str] | msgspec.UnsetType = msgspec.UNSET
+    """The paths of what the requests go without, such as `context.ip`. Not looked at where it is not there."""
     state: Literal["filtered", "dead", "held"] | None = None
     reason: ExpectedReason | None = None
 

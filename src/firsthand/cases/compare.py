@@ -38,6 +38,8 @@ def _differences(expect: Expectation, outcome: Outcome) -> Iterator[Difference]:
     else:
         if len(expect.requests) != len(outcome.requests):
             yield Difference("requests", _counted(len(expect.requests)), _counted(len(outcome.requests)))
+        if expect.left_out is not UNSET:
+            yield from _compare(expect.left_out, list(outcome.left_out), ("left_out",))
         for index, (wanted, request) in enumerate(zip(expect.requests, outcome.requests, strict=False)):
             yield from _request(wanted, request, ("requests", index))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from firsthand.cases.case import Case, CaseError
 from firsthand.config import Config, ConfigError, Consent, Integration
@@ -29,7 +30,7 @@ from firsthand.ledger.records import Delivery, Failure
 from firsthand.reasons import Reason
 from firsthand.state.store import Live
 from firsthand.vendors import VendorError, get, registry
-from firsthand.vendors.base import Answer, AnyVendor, Input, Request, Setup
+from firsthand.vendors.base import Answer, AnyVendor, Built, Input, Request, Setup
 
 NOW_MS = parse_time("2026-01-01T00:00:00Z")
 EMULATOR = "http://127.0.0.1:9090"
@@ -42,12 +43,14 @@ class Subject(msgspec.Struct, frozen=True):
     source: str = "case"
     home_urls: frozenset[str] = frozenset()
     callers: frozenset[str] = frozenset()
+    origin: str | None = None
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """What became of the event: `requests`, or where there are none, a state and its reason."""
+    """What became of the event: `requests`, and the paths of what they go without; or a state and its reason."""
 
     requests: tuple[Request, ...] = ()
+    left_out: tuple[str, ...] = ()
     state: str = ""
     reason: Reason = Reason("")
 
@@ -81,23 +84,27 @@ def _configured(key: str, config: Config | None) -> Subject:
     home_urls = frozenset(url for source in mine for url in source.home_urls)
     if not mine:
         return Subject(found)
-    return Subject(found, mine[0].key, home_urls, callers_of(mine[0].key, Live(found, 0), lives))
+    origin = next(iter(mine[0].origins), None)
+    return Subject(found, mine[0].key, home_urls, callers_of(mine[0].key, Live(found, 0), lives), origin)
 
 
 def rehearse(case: Case, subject: Subject) -> Outcome:
     """What becomes of a case's event. A disabled integration counts as enabled: it is to be enabled some day."""
     integration, vendor = subject.integration, get(subject.integration.vendor)
     requests: list[Request] = []
+    left_out: list[str] = []
 
-    def build(setup: Setup[Any], inputs: Sequence[Input]) -> list[Request]:
+    def build(setup: Setup[Any], inputs: Sequence[Input]) -> Built:
         consent = inputs[0].consent if case.consent is None else Decision(**msgspec.structs.asdict(case.consent))
-        event = msgspec.structs.replace(case.event, context=inputs[0].event.context)  # with the answer that counted
-        requests.extend(vendor.build(setup, [Input(event, inputs[0].name, inputs[0].identity, consent)]))
-        return []  # so that nothing is sent
+        event = replace(case.event, context=inputs[0].event.context)  # with the answer that counted
+        built = vendor.build(setup, [replace(inputs[0], event=event, consent=consent)])
+        requests.extend(built.requests)
+        left_out.extend(one.field for notes in built.notes for one in notes.left_out)
+        return Built([])  # so that nothing is sent
 
     if case.consent is not None:
         # Decided by the case: whatever the event says, it comes to `build`, which puts the case's decision in place.
-        integration = msgspec.structs.replace(integration, consent=Consent(basis="none", on_refusal="anonymise"))
+        integration = replace(integration, consent=Consent(basis="none", on_refusal="anonymise"))
     event, clock = _at_its_time(case)
     name = canonical_name(event, subject.home_urls)
     delivery = Delivery(shard=0, position=1, source=subject.source, visitor=0, received_ms=_received_ms(event))
@@ -110,7 +117,7 @@ def rehearse(case: Case, subject: Subject) -> Outcome:
             return Outcome(state="filtered", reason=unwanted)
         asyncio.run(attempts.attempt([item]))
     if requests:
-        return Outcome(tuple(requests))
+        return Outcome(tuple(requests), tuple(left_out))
     decision = delivery.detail.consent
     held = Reason("", "context.consent", f"{decision.basis}: {decision.detail}" if decision else None)
     return Outcome(state=delivery.state, reason=delivery.detail.reason or held)
@@ -120,7 +127,7 @@ def _at_its_time(case: Case) -> "tuple[Event, StillClock]":
     """The event, and the moment at which it is delivered. Without `now` that is the moment it was made."""
     if case.now is not None:
         return case.event, StillClock(parse_time(case.now))
-    return msgspec.structs.replace(case.event, timestamp=format_time(NOW_MS), received_at=""), StillClock(NOW_MS)
+    return replace(case.event, timestamp=format_time(NOW_MS), received_at=""), StillClock(NOW_MS)
 
 
 def _received_ms(event: Event) -> int:
@@ -157,6 +164,7 @@ def _attempts(integration: Integration, vendor: AnyVendor, subject: Subject, clo
         breaker=Breaker(clock),
         clock=clock,
         hub=hub,
+        origins={subject.source: subject.origin} if subject.origin else None,
     )
 
 

@@ -4,7 +4,7 @@ Nothing here waits but for the vendor's answer. Whatever goes wrong with one eve
 """
 
 import hashlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 import msgspec
@@ -25,11 +25,12 @@ from firsthand.deliver.redirects import Sender
 from firsthand.deliver.tail import UNREADABLE
 from firsthand.event import Event, parse_time
 from firsthand.identity import Hub
+from firsthand.ledger.masking import brief
 from firsthand.ledger.records import Failure
 from firsthand.ledger.scrub import ERASED, end
 from firsthand.placeholders import read_event
 from firsthand.reasons import HELD, Dead, Filtered, Reason
-from firsthand.vendors.base import Answer, AnyVendor, Identity, Input, Request, Setup, Verdict
+from firsthand.vendors.base import Answer, AnyVendor, Built, Identity, Input, LeftOut, Notes, Request, Setup, Verdict
 from firsthand.vendors.suggest import OF_OUR_OWN, Suggestions
 
 log = structlog.get_logger()
@@ -44,7 +45,8 @@ class Attempts:
     """The attempts of one integration.
 
     `callers` are, per source, the callers whom that source's vendor ids may belong to (several when a source feeds
-    several accounts of one vendor). `care` is taken after the process has died again and again.
+    several accounts of one vendor); `origins` are those of their pages. `care` is taken after
+    the process has died again and again.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Attempts:
         care: Care | None = None,
         hub: Hub | None = None,
         gone: Gone | None = None,
+        origins: Mapping[str, str] | None = None,
     ) -> None:
         self.vendor = vendor
         self.gone = gone or Gone()
@@ -71,6 +74,7 @@ class Attempts:
         self._revision = revision
         self._sender = sender
         self._breaker = breaker
+        self._origins = origins or {}
         self._clock = clock
         self._care = care
         self.permission = Permission(integration, vendor, hub)
@@ -132,7 +136,7 @@ class Attempts:
         age = (now_ms - parse_time(event.timestamp)) / 1000
         if limit is not None and age > limit:
             text = f"{_span(age)} old; the limit is {_span(limit)}"
-            reason = Reason("too_old", "timestamp", f"{text}. {self.vendor.too_old}".rstrip(". "))
+            reason = Reason("too_old", "timestamp", f"{text}. {self.vendor.too_old(event)}".rstrip(". "))
             (self.dead if delivery.detail.tries else self.filtered)(item, reason)
             return False
         return self._consented(item, event, now_ms) and self._identify(item, event, now_ms, waits_until)
@@ -227,12 +231,15 @@ class Attempts:
                 item.name,
                 item.delivery.detail.identity or Identity(),
                 item.delivery.detail.consent,
+                self._origins.get(item.delivery.source),
             )
             for item in items
             if item.event is not None and item.delivery.detail.consent is not None
         ]
         try:
-            return self.vendor.build(self._setup, inputs)
+            built = self.vendor.build(self._setup, inputs)
+            _note(items, built)
+            return built.requests
         except (Filtered, Dead) as refusal:
             if len(items) == 1:
                 (self.dead if refusal.state == "dead" else self.filtered)(items[0], refusal.reason)
@@ -354,6 +361,14 @@ class Attempts:
     def dead(self, item: Item, reason: Reason) -> None:
         """It could not be sent."""
         dead(item.delivery, reason)
+
+
+def _note(items: list[Item], built: Built) -> None:
+    """What these are sent without, as it may be shown to people."""
+    for item, notes in zip(items, built.notes or [Notes()] * len(items), strict=True):
+        detail = item.delivery.detail
+        detail.left_out = [LeftOut(one.field, brief(one.value, one.field), one.why) for one in notes.left_out]
+        detail.total = notes.total
 
 
 def _as_answered(event: Event, answer: GivenAnswer | None) -> Event:

@@ -95,6 +95,7 @@ def make_lane(
         care=care,
         hub=hub,
         gone=gone,
+        origins={source.key: source.origins[0] for source in mine if source.origins},
     )
     return Lane(
         integration=integration,
@@ -219,7 +220,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
 
 def _set_up(integrations: Sequence[Live], sources: Sequence[Source], process: Process) -> object:
     """All that delivery is told by the configuration: of a source, its write key is no concern of it."""
-    return list(integrations), {source.key: source.home_urls for source in sources}, process.ledger
+    return list(integrations), {source.key: (source.home_urls, source.origins) for source in sources}, process.ledger
 
 
 async def _until_changed(state: State, version: str, before: object) -> None:

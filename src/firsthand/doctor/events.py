@@ -1,5 +1,6 @@
 """Do the events carry what the vendors need? These look at the newest events of each source."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 
@@ -12,10 +13,12 @@ from firsthand.personal import mask_text
 from firsthand.terminal.times import span
 from firsthand.times import read_time
 from firsthand.vendors import VendorError, get
+from firsthand.vendors.fields import Fields
 
 HALF, SKEWED = 0.5, 0.1
 MATCHED_WELL, MATCHED_BADLY = 0.98, 0.5
 EXAMPLES = 3
+OFTEN = 0.05
 ENOUGH = 20
 """Events of a source; fewer say nothing of the rest."""
 
@@ -100,6 +103,25 @@ def _sent(event: Event) -> str | None:
     return "clock"
 
 
+def left_out(context: Context) -> Iterator[Finding]:
+    """Fields that many events were sent without, as vendors could not be sent what stood there."""
+    if context.ledger is None:
+        return
+    keys = {integration.key for integration in context.integrations}
+    for lane in context.ledger.lanes():
+        if lane.integration not in keys:
+            continue
+        delivered, notes = context.ledger.left_out_of_late(lane.id)
+        why = {note.of_all: note.why for note in notes}
+        counts = Counter(note.of_all for note in notes)
+        for field, count in counts.most_common():
+            if count < delivered * OFTEN:
+                break
+            found = f"{field} was left out {count:,} times in the last {delivered:,} deliveries: {why[field]}"
+            remedy = "correct it where the event is made; a trace shows what stood there"
+            yield warning("events.left_out", lane.integration, found, remedy, field=field, count=count)
+
+
 def order(context: Context) -> Iterator[Finding]:
     """The gateway's own clock never went back while it wrote the log."""
     steps = context.sample.steps_back
@@ -136,12 +158,8 @@ def _product_id(integration: Integration) -> str:
 
 def _ids(event: Event, path: str) -> Iterator[str]:
     for product in (event.properties, *event.products):
-        value: object = product.get(path)
-        if value is None:
-            value = product
-            for step in path.split("."):
-                value = value.get(step) if isinstance(value, dict) else None
-        if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+        value = Fields(dict(product), "").get(path)
+        if isinstance(value, (str, int)) and not isinstance(value, bool):
             yield str(value)
 
 

@@ -23,3 +23,11 @@ def add_minutes(db: apsw.Connection, minute: int, counts: Mapping[Key, int]) -> 
         "INSERT INTO minutes VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
         [(minute, k[0], k[2], k[3], k[4], k[5], count) for k, count in counts.items() if count],
     )
+
+
+def add_left_out(db: apsw.Connection, counts: Mapping[tuple[int, str], int]) -> None:
+    """By lane and field, how many were sent without it."""
+    db.executemany(
+        "INSERT INTO left_out VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+        [(*key, count) for key, count in counts.items()],
+    )

@@ -17,6 +17,7 @@ SECRETS = frozenset(
 )
 PHONES = ("phone", "phonenumber", "telephone", "telefon", "mobile", "mobil", "msisdn", "handy", "fax", "tel")
 IPS = frozenset({"ip", "ipaddress", "clientip", "xforwardedfor", "xrealip", "remoteaddr"})
+LONGEST_NOTE = 200
 ENCODED_PERSONS = frozenset({"ruid"})
 """Parameters of URLs that hold an e-mail address in base64, which hides it from nobody."""
 _FEW = 5
@@ -49,6 +50,14 @@ def _plain(name: Any) -> str:
 
 def _shown_name(name: Any) -> Any:
     return mask_text(name) if isinstance(name, str) else name
+
+
+def brief(value: Any, path: str) -> Any:
+    """A value of an event as it may be noted down: masked, by the last name of its path, and text where it is long."""
+    shown = mask(value, path.rpartition(".")[2])
+    if isinstance(shown, dict | list):
+        shown = msgspec.json.encode(shown).decode()
+    return shown if not isinstance(shown, str) or len(shown) <= LONGEST_NOTE else shown[: LONGEST_NOTE - 1] + "…"
 
 
 def mask_ip(text: str) -> str:

@@ -12,6 +12,7 @@ from firsthand.eventlog.files import open_reader
 from firsthand.ledger.records import Counted, Delivery, Exchange, Range
 from firsthand.ledger.rows import DELIVERY, read_delivery
 from firsthand.personal import mask_text
+from firsthand.vendors.base import LeftOut
 
 _exchange = msgspec.msgpack.Decoder(Exchange)
 HEALTH_MS = 10_000
@@ -25,7 +26,11 @@ class _Name(msgspec.Struct):
     name: str = ""
 
 
-_name = msgspec.json.Decoder(_Name)
+class _LeftOut(msgspec.Struct):
+    left_out: list[LeftOut] = []
+
+
+_name, _left_out = msgspec.json.Decoder(_Name), msgspec.json.Decoder(_LeftOut)
 _COLUMNS = f"lane, latest, updated_ms, {DELIVERY}"
 
 
@@ -117,6 +122,22 @@ class LedgerReader:
             " WHERE lane = ? GROUP BY 1, 2, 3, 4 HAVING sum(count) != 0"
         )
         return [Counted(*row) for row in self._db.execute(sql, (lane,))]
+
+    def left_out(self, lane: int) -> dict[str, int]:
+        """How many settled deliveries were sent without a field, the most frequent first."""
+        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'left_out'").get:
+            return {}  # nothing has been delivered since this is counted
+        sql = "SELECT field, count FROM left_out WHERE lane = ? ORDER BY count DESC, field"
+        return dict(self._db.execute(sql, (lane,)))
+
+    def left_out_of_late(self, lane: int) -> tuple[int, list[LeftOut]]:
+        """How many of the newest deliveries were delivered, and all that these were sent without."""
+        sql = (
+            "SELECT detail FROM (SELECT detail, state, latest FROM deliveries WHERE lane = ? AND shard = ?"
+            " ORDER BY position DESC LIMIT ?) WHERE latest AND state = 'delivered'"
+        )
+        details = [detail for shard in self.cursors(lane) for (detail,) in self._db.execute(sql, (lane, shard, NEWEST))]
+        return len(details), [one for detail in details for one in _left_out.decode(detail).left_out]
 
     def recounted(self, lane: int) -> list[Counted]:
         """The same counts, made from the rows themselves. Reads every row of the lane."""

@@ -7,7 +7,7 @@ import msgspec
 from firsthand.consent.decision import Decision
 from firsthand.eventlog.base import Position
 from firsthand.reasons import Reason
-from firsthand.vendors.base import Identity
+from firsthand.vendors.base import Identity, LeftOut, Total
 
 State = Literal["pending", "held", "retrying", "delivered", "filtered", "dead"]
 LIVE = "live"
@@ -70,6 +70,9 @@ class Detail(msgspec.Struct, omit_defaults=True):
     certainty: Literal["unverifiable", "accepted_with_warnings", "accepted"] = "accepted"
     """The least sure of the answers to the requests that were accepted so far."""
     warnings: str | None = None
+    left_out: list[LeftOut] = []
+    """What it was sent without. Values are masked."""
+    total: Total | None = None
 
 
 class Delivery(msgspec.Struct, kw_only=True):

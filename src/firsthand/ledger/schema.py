@@ -38,6 +38,9 @@ CREATE TABLE IF NOT EXISTS minutes (
     minute INTEGER NOT NULL, lane INTEGER NOT NULL, source TEXT NOT NULL, state TEXT NOT NULL,
     certainty TEXT NOT NULL, code TEXT NOT NULL, count INTEGER NOT NULL,
     PRIMARY KEY (minute, lane, source, state, certainty, code)) WITHOUT ROWID;
+-- How many settled deliveries were sent without a field.
+CREATE TABLE IF NOT EXISTS left_out (
+    lane INTEGER NOT NULL, field TEXT NOT NULL, count INTEGER NOT NULL, PRIMARY KEY (lane, field)) WITHOUT ROWID;
 -- Rows removed by age, so that a recount still comes out even.
 CREATE TABLE IF NOT EXISTS pruned (
     lane INTEGER NOT NULL, shard INTEGER NOT NULL, source TEXT NOT NULL, state TEXT NOT NULL,

@@ -39,6 +39,8 @@ def scrubbed(detail: Detail) -> Detail:
         identity=None,
         sent_sha256=None,
         warnings=None,
+        left_out=[msgspec.structs.replace(one, value=None) for one in detail.left_out],
+        total=None,
         reason=Reason(reason.code, reason.field) if reason is not None else None,
     )
 

@@ -182,6 +182,7 @@ class SqliteLedger:
     def commit(self, batches: Sequence[LaneBatch], now_ms: int) -> None:
         deltas: Counter[Key] = Counter()
         ended: Counter[Key] = Counter()
+        left_out: Counter[tuple[int, str]] = Counter()
         rows: list[tuple[object, ...]] = []
         attempts: list[tuple[object, ...]] = []
         replays: list[tuple[int, Delivery]] = []
@@ -194,6 +195,7 @@ class SqliteLedger:
                     deltas[_key(batch.lane, delivery, delivery.previous)] -= 1
                 if delivery.state not in OPEN:
                     ended[key] += 1
+                    left_out.update((batch.lane, field) for field in {one.of_all for one in delivery.detail.left_out})
                 if delivery.generation:
                     replays.append((batch.lane, delivery))
             for span in batch.ranges:
@@ -223,6 +225,7 @@ class SqliteLedger:
                 )
             tables.add(self._db, "counters", deltas)
             tables.add_minutes(self._db, now_ms // 60_000, ended)
+            tables.add_left_out(self._db, left_out)
         self._growing = growing
         if head is not None:
             self._consent.head = head

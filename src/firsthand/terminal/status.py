@@ -19,6 +19,9 @@ DOES = {"collect": "taken in", "deliver": "sent"}
 NAMED = ("not_mapped", "field_missing", "field_invalid")
 """Reasons that are about how an event is made: it helps to know which."""
 
+MOST_LEFT_OUT = 5
+"""Fields that were left out; the most frequent are named."""
+
 Status = Mapping[str, Any]
 
 
@@ -117,6 +120,10 @@ def _certainties(row: Status, width: int, now_ms: int) -> Iterator[Text]:
     if certainties.keys() - {"accepted"}:
         said = ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in sorted(certainties.items()))
         yield labelled("delivered", said, width, 2)
+    if left_out := row.get("left_out"):
+        shown = [f"{clean(field)} {count:,}" for field, count in list(left_out.items())[:MOST_LEFT_OUT]]
+        more = len(left_out) - len(shown)
+        yield labelled("left out", ", ".join(shown) + (f", and {more} more" if more else ""), width, 2)
     health = row.get("health") or {}
     trouble = health.get("breaker", "closed") != "closed"
     if trouble or health.get("until"):

@@ -17,11 +17,13 @@ from firsthand.event import parse_time
 from firsthand.reasons import HELD
 from firsthand.terminal.attempts import attempt_lines, payloads
 from firsthand.terminal.console import clean, cut, labelled, page_width, stdout
-from firsthand.terminal.payload import shown
+from firsthand.terminal.payload import pretty, shown
 from firsthand.terminal.remedies import REMEDIES, REPLAYABLE
 from firsthand.terminal.times import ago, clock_time, full_time, pause, within
 
 INDENT = 2
+MOST_NOTES = 8
+MOST_PROPERTIES = 12
 STATES = {
     "delivered": ("✓", "bold green"),
     "filtered": ("–", "bold cyan"),
@@ -91,6 +93,7 @@ def _received(trace: Trace, width: int) -> Iterator[Text]:
     page = _at(event, "context", "page", "url") or _at(event, "properties", "url")
     if isinstance(page, str):
         yield labelled("page", cut(clean(page), width - 11), width)
+    yield from _properties(event, width)
 
 
 def _happened(trace: Trace, width: int) -> Iterator[Text]:
@@ -106,6 +109,18 @@ def _happened(trace: Trace, width: int) -> Iterator[Text]:
         yield labelled("happened", f"{full_time(happened)}, by our clock; the sender's said {clean(original)}", width)
     elif abs(parse_time(received_at) - parse_time(happened)) >= 1000:
         yield labelled("happened", f"{full_time(happened)}, {ago(happened, received_at)}", width)
+
+
+def _properties(event: Trace, width: int) -> Iterator[Text]:
+    """What the event says of itself, as masked already: so much that a shop knows it again."""
+    properties = event.get("properties")
+    if not isinstance(properties, dict) or not properties:
+        return
+    lines = pretty(properties, width - 11)
+    for number, line in enumerate(lines[:MOST_PROPERTIES]):
+        yield Text("says       " if not number else " " * 11, style="dim").append_text(cut(Text(line), width - 11))
+    if len(lines) > MOST_PROPERTIES:
+        yield Text(f"{' ' * 11}… {len(lines) - MOST_PROPERTIES} more lines, with --json", style="dim")
 
 
 def _erased(trace: Trace) -> bool:
@@ -172,6 +187,7 @@ def _integration(
         )
     if latest.get("warnings"):
         yield labelled("warnings", clean(latest["warnings"]), width, INDENT)
+    yield from _left_out(latest, width)
     reason = latest.get("reason") or {}
     if (decided := latest.get("consent")) and reason.get("code") not in ("consent_refused", "consent_unknown"):
         yield labelled("consent", _decided(decided), width, INDENT)
@@ -193,6 +209,20 @@ def _integration(
     for earlier in deliveries:
         if earlier is not latest:
             yield labelled("before", _folded(earlier), width, INDENT)
+
+
+def _left_out(delivery: Trace, width: int) -> Iterator[Text]:
+    """What was sent without being complete, and what an order then adds up to."""
+    notes = delivery.get("left_out") or ()
+    for number, note in enumerate(notes[:MOST_NOTES]):
+        value = "" if note["value"] is None else f" {json.dumps(note['value'], ensure_ascii=False)}"
+        said = clean(f"{note['field']}{value}: {note['why']}")
+        yield labelled("" if number else "left out", said, width, INDENT)
+    if len(notes) > MOST_NOTES:
+        yield labelled("", Text(f"… {len(notes) - MOST_NOTES} more", style="dim"), width, INDENT)
+    if total := delivery.get("total"):
+        said = f"{total['field']} says {total['said'] or 'nothing that is a number'}" if total["field"] else "not said"
+        yield labelled("total", clean(f"{said}; the lines that are sent add up to {total['lines']}"), width, INDENT)
 
 
 def _paused(paused: Trace, trace: Trace, now_ms: int) -> str:

@@ -7,6 +7,7 @@ else (queues, retries, redirects, rate limits, recording) is done for every vend
 To add a vendor, make a folder with a `VENDOR` in it and name it in the entry point group `firsthand.vendors`.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, Literal, TypeVar
@@ -17,6 +18,7 @@ from firsthand.consent.decision import Decision
 from firsthand.event import Event
 
 S = TypeVar("S", bound=msgspec.Struct)
+INDEX = re.compile(r"\[[0-9]+\]")
 
 
 class Identity(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -40,6 +42,9 @@ class Input(msgspec.Struct, frozen=True):
     identity: Identity
     consent: Decision
     """`allow` or `anonymise`: nothing else reaches `build`."""
+    origin: str | None = None
+    """Of the source's pages (`https://shop.example`), where it has one: a relative address of a page is completed by
+    it."""
 
 
 class Setup(msgspec.Struct, Generic[S], frozen=True):
@@ -61,6 +66,52 @@ class Request(msgspec.Struct, frozen=True):
     max_uncertain: int | None = None
     """How many tries may end with an unknown outcome (a time-out after the body was sent) before we give up,
     for events that the vendor would count twice. None: no limit of its own."""
+
+
+class LeftOut(msgspec.Struct, frozen=True):
+    """What an event was sent without: an optional field that can't be read, or an order line that is no product.
+
+    `field` is its path, such as `context.ip` or `properties.products[0].position`.
+    """
+
+    field: str
+    value: Any
+    why: str
+
+    @property
+    def of_all(self) -> str:
+        """The field in whichever of the products: `properties.products[].position`."""
+        return INDEX.sub("[]", self.field)
+
+
+class Total(msgspec.Struct, frozen=True):
+    """What an order says that it comes to, and what the lines that are sent add up to: decimal numbers, exact.
+
+    `field` is where the event says it; None, as is `said`, where it doesn't.
+    """
+
+    field: str | None
+    said: str | None
+    lines: str
+
+
+class Notes(msgspec.Struct):
+    """What is to be said of one event that was made into requests. `total` only where it is not what the lines come to,
+    or lines were left out."""
+
+    left_out: list[LeftOut] = []
+    total: Total | None = None
+
+    def leave_out(self, field: str, value: Any, why: str) -> None:
+        if all(note.field != field for note in self.left_out):
+            self.left_out.append(LeftOut(field, value, why))
+
+
+class Built(msgspec.Struct, frozen=True):
+    """What `build` makes of its inputs. `notes` are one for each of them, or none at all."""
+
+    requests: list[Request]
+    notes: tuple[Notes, ...] = ()
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -148,8 +199,9 @@ class Vendor(Generic[S]):
     """Canonical event name → the vendor's event, or None where the vendor has no counterpart."""
     own_events: Callable[[S], Mapping[str, str]] = field(default=lambda settings: {})
     """What an integration's settings add to `events`, such as names of the shop's own."""
-    build: Callable[[Setup[S], Sequence[Input]], list[Request]]
-    """Requests for these events. Raises `Filtered` or `Dead` when an event can't be sent (with `batch` 1)."""
+    build: Callable[[Setup[S], Sequence[Input]], Built]
+    """Requests for these events. Raises `Filtered` or `Dead` when an event can't be sent (with `batch` 1). An optional
+    field that can't be read is no reason for that: it is left out, and noted."""
     judge: Callable[[Setup[S], Request, Answer], list[Verdict] | None]
     """A verdict for each of `request.items`, in that order; None leaves it to the HTTP status."""
     endpoints: Callable[[S, str | None], dict[str, str]]
@@ -160,8 +212,8 @@ class Vendor(Generic[S]):
     """How many events one call of `build` may be given."""
     max_age: Callable[[S, Event], float | None] = field(default=lambda settings, event: None)
     """Seconds after which an event is too old to send, or None."""
-    too_old: str = ""
-    """What the vendor does with older events, for the reason of those that are not sent."""
+    too_old: Callable[[Event], str] = field(default=lambda event: "")
+    """What the vendor does with an event as old as that, for the reason of those that are not sent."""
     tcf_vendor_id: int | None = None
     advertising: bool = True
     id_name: str | None = None

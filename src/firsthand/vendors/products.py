@@ -1,10 +1,21 @@
 """The products of an event, as most vendors want them: an id, the price of one, and how many."""
 
+from collections.abc import Callable, Iterable
+from decimal import Decimal
 from math import inf
-from typing import Any
+from typing import Any, TypeVar
+
+from msgspec import Raw
 
 from firsthand.event import Event
-from firsthand.vendors.fields import Fields, invalid, missing
+from firsthand.reasons import Dead
+from firsthand.vendors.base import Total
+from firsthand.vendors.fields import NUMBER, Fields, Number, invalid
+from firsthand.vendors.options import Fractions, OrderLines
+from firsthand.vendors.texts import digits
+
+T = TypeVar("T")
+CENT = 0.005
 
 
 def in_store(event: Event) -> bool:
@@ -16,8 +27,10 @@ class Shopping(Fields):
     """An event's properties. `product_id` says where in a product its id is; `price_fallback` is the price of
     products that have none, or where else to look for it."""
 
-    product_id: str
+    product_id: str = "product_id"
     price_fallback: float | str | None = None
+    fractional_quantity: Fractions = "fold"
+    order_lines: OrderLines = "lenient"
 
     def channel(self) -> str:
         return self.one_of("channel", "web", "pickup", "in_store") or "web"
@@ -29,43 +42,116 @@ class Shopping(Fields):
             raise invalid(self.path + "checkout_date", "on or after checkin_date")
         return arrival, departure
 
+    def id_of(self, product: Fields) -> str:
+        return product.required(self.product_id, like="product_id")
+
     def product(self) -> str:
         """The id of the product that the event itself is about."""
-        return self.required(self.product_id)
+        return self.id_of(self)
+
+    def how_many(self, product: Fields) -> int | Decimal:
+        """Of one product. A `Decimal` where vendors that take whole numbers are sent 1 at price × quantity."""
+        found = product.quantity()
+        if isinstance(found, Decimal):
+            if self.fractional_quantity == "refuse":
+                raise invalid(product.path + "quantity", "a whole number: fractional_quantity is refuse")
+            product.leave_out("quantity", "a whole number: it is sent as 1, at price × quantity")
+        return found
 
     def line(self, product: Fields) -> dict[str, Any]:
-        product_id, price = product.required(self.product_id), product.amount("price")
+        product_id, price = self.id_of(product), product.amount("price")
         if price is None:
             fallback = self.price_fallback
             price = product.amount(fallback) if isinstance(fallback, str) else fallback
         if price is None:
-            raise missing(product.path + "price")
-        return {"id": product_id, "price": price, "quantity": product.count("quantity", least=1) or 1}
+            raise product.missing("price")
+        quantity = self.how_many(product)
+        if isinstance(quantity, Decimal):
+            price, quantity = Raw(digits(price, quantity).encode()), 1
+        return {"id": product_id, "price": price, "quantity": quantity}
+
+    def products(self) -> list[Fields]:
+        """All that are listed: at least one."""
+        if not (found := self.objects("products")):
+            raise self.missing("products")
+        return found
+
+    def each(self, products: Iterable[Fields], read: Callable[[Fields], T]) -> list[T]:
+        """What is read of each of them. Lines that are no products, such as a tip or a voucher, are left out, as long
+        as one is left."""
+        found, refused = [], []
+        for product in products:
+            try:
+                found.append(read(product))
+            except Dead as dead:
+                why = None if self.order_lines == "strict" else self._no_product(product, dead)
+                if why is None:
+                    raise
+                refused.append((product, why, dead))
+        if refused and not found:
+            raise refused[0][2]
+        for product, why, _ in refused:
+            self.notes.leave_out(product.path.rstrip("."), product.values, why)
+        return found
+
+    def _no_product(self, product: Fields, dead: Dead) -> str | None:
+        """Why a line is not one of a product, if it is none."""
+        if product.get(self.product_id) is None:
+            return dead.reason.message
+        price = product.get("price")
+        if isinstance(price, str) and price[:1] == "-" and NUMBER.fullmatch(price[1:]):
+            price = float(price)
+        below = isinstance(price, int | float) and price < 0
+        return "a line with a price below 0, as a voucher has, is no product" if below else None
 
     def lines(self) -> list[dict[str, Any]]:
-        if not (products := self.objects("products")):
-            raise missing("properties.products")
-        return [self.line(product) for product in products]
+        return self.each(self.products(), self.line)
 
     def line_or_lines(self) -> list[dict[str, Any]]:
         """The product that the event itself is about, else those listed: beside it they may be the whole basket."""
         listed = self.objects("products") if self.get(self.product_id) is None else []
-        return [self.line(product) for product in listed or [self]]
+        return self.each(listed, self.line) if listed else [self.line(self)]
 
-    def amounts(self, name: str) -> dict[str, int]:
+    def amounts(self, name: str, counted: bool = True) -> dict[str, int]:
         """How many there are of each product in a list that must be there, though it may be empty."""
         if self.get(name) is None:
-            raise missing(self.path + name)
+            raise self.missing(name)
         found: dict[str, int] = {}
-        for product in self.objects(name):
-            product_id = product.required(self.product_id)
-            found[product_id] = found.get(product_id, 0) + (product.count("quantity", least=1) or 1)
+        for product_id, many in self.each(self.objects(name), lambda product: self._amount(product, counted)):
+            found[product_id] = found.get(product_id, 0) + many
         return found
+
+    def _amount(self, product: Fields, counted: bool) -> tuple[str, int]:
+        product_id, many = self.id_of(product), self.how_many(product) if counted else 1
+        return product_id, many if isinstance(many, int) else 1
 
     def top(self, most: int) -> list[str]:
         """The ids of the first products, by position where they have one."""
         products = sorted(self.objects("products"), key=_position)[:most]
-        return [product.required(self.product_id) for product in products]
+        return [self.id_of(product) for product in products]
+
+    def reconcile(self, lines: Iterable[tuple[Number, int | Decimal]]) -> None:
+        """Note what an order says that it comes to, where that is not what these prices and quantities add up to, or
+        where lines were left out."""
+        lines = list(lines)
+        field = next((name for name in ("total", "revenue") if self.get(name) is not None), None)
+        less = any(note.field[-1] == "]" for note in self.notes.left_out)  # a whole line
+        if field is None and not less:
+            return
+        said = _number(self.get(field)) if field else None
+        if not less and (said is None or abs(float(said) - sum(_float(price) * float(n) for price, n in lines)) < CENT):
+            return
+        exact = sum((Decimal(digits(price, n)) for price, n in lines), Decimal())
+        self.notes.total = Total(field and self.path + field, said, format(exact, "f"))
+
+
+def _number(value: object) -> str | None:
+    text = str(value)
+    return text if NUMBER.fullmatch(text.removeprefix("-")) else None
+
+
+def _float(price: Number) -> float:
+    return float(bytes(price)) if isinstance(price, Raw) else float(price)
 
 
 def _position(product: Fields) -> float:

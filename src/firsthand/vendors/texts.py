@@ -8,10 +8,10 @@ from msgspec import Raw
 from firsthand.personal import has_personal, scrub
 from firsthand.vendors.fields import Fields, Number
 
-EXACT = Context(prec=60)  # more digits than any `amount` times any `count` has
+EXACT = Context(prec=80)  # more digits than any `amount` times any `quantity` has
 
 
-def digits(number: Number, times: int = 1) -> str:
+def digits(number: Number, times: int | Decimal = 1) -> str:
     """A number, or so many times it, to the last digit and without exponent."""
     exact = Decimal(bytes(number).decode() if isinstance(number, Raw) else str(number))
     return format(EXACT.multiply(exact, Decimal(times)), "f")
@@ -20,7 +20,7 @@ def digits(number: Number, times: int = 1) -> str:
 def as_text(fields: Fields, name: str, whole: bool = False) -> str | None:
     """Text without the e-mail addresses and phone numbers in it, a number, or `true` and `false`.
 
-    Anything else is refused.
+    Anything else is left out.
 
     Text that is neither address nor URL stays whole: a product may be called Bed@Home. Where it must be `whole`, text
     with one of them in it is None.

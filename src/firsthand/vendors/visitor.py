@@ -2,34 +2,65 @@
 
 import re
 import socket
+from ipaddress import ip_address as parsed
+from ipaddress import ip_network
 from typing import Any
 from urllib.parse import quote
 
 from firsthand.consent.said import read
 from firsthand.event import Event
-from firsthand.vendors.fields import Fields, invalid
+from firsthand.vendors.fields import Fields
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
 COUNTRY = re.compile(r"[A-Za-z]{2}")
 LOCALE = re.compile(r"([a-z]{2})(?:[-_][a-z]{4})?(?:[-_]([a-z]{2}))?", re.I)
+ADDRESS = re.compile(r"\[([0-9a-f:.]+)\](?::[0-9]+)?|([0-9.]+)(?::[0-9]+)?|([0-9a-f:.]+)", re.I)
+"""An IP address as proxies write it, with or without the port."""
+INSIDE = [ip_network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "fc00::/7")]
+"""Networks that end at a router: no visitor is known by an address in them."""
 
 
 def ip_address(context: Fields) -> str | None:
-    found = context.text("ip")
+    """The visitor's address. Of several, as `X-Forwarded-For` has them, the first that is public."""
+    found = context.get("ip")
+    if found is None or (isinstance(found, str) and _is_address(found)):
+        return found  # by itself it is taken as it is: in a test, all addresses are private ones
+    named = ",".join(str(one) for one in found) if isinstance(found, list) else str(found)
+    for text in named.split(","):
+        if (match := ADDRESS.fullmatch(text.strip())) and _is_public(address := match[1] or match[2] or match[3]):
+            return address
+    context.leave_out("ip", "an IPv4 or IPv6 address; of several, the first public one is taken")
+    return None
+
+
+def _is_address(text: str) -> bool:
     try:
-        if found is not None:
-            socket.inet_pton(socket.AF_INET6 if ":" in found else socket.AF_INET, found)
+        socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
     except (OSError, ValueError):
-        raise invalid(context.path + "ip", "an IPv4 or IPv6 address") from None
-    return found
+        return False
+    return True
+
+
+def _is_public(text: str) -> bool:
+    if not _is_address(text):
+        return False
+    address = parsed(text)
+    address = getattr(address, "ipv4_mapped", None) or address
+    nowhere = address.is_loopback or address.is_link_local or address.is_multicast or address.is_unspecified
+    return not nowhere and not any(address in net for net in INSIDE)
 
 
 def country_and_language(context: Fields) -> tuple[str | None, str | None]:
     """Where they are given as two-letter codes; the country may also be that of the locale."""
-    locale = LOCALE.fullmatch(context.text("locale") or "")
+    said, country = context.text("locale"), context.text("location.country")
+    locale = LOCALE.fullmatch(said or "")
+    if said and not locale:
+        context.leave_out("locale", "a language, or a language and a country, such as de or de-DE")
+    if country and not COUNTRY.fullmatch(country):
+        context.leave_out("location.country", "a code of two letters, such as DE")
+        country = None
     language, region = locale.groups("") if locale else ("", "")
-    country = context.text("location.country") or ""
-    return (country if COUNTRY.fullmatch(country) else region).upper() or None, language.lower() or None
+    return (country or region).upper() or None, language.lower() or None
 
 
 def advertising_ids(context: Fields) -> dict[str, str]:
@@ -38,7 +69,8 @@ def advertising_ids(context: Fields) -> dict[str, str]:
         return {}
     system, found = context.text("device.type"), context.text("device.advertisingId")
     if found and not UUID.fullmatch(found):
-        raise invalid(context.path + "device.advertisingId", "a UUID")
+        context.leave_out("device.advertisingId", "a UUID")
+        return {}
     # All zeros is how a device says that tracking is off.
     return {system.lower(): found} if system and found and found.strip("0-") else {}
 

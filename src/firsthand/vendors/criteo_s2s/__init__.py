@@ -13,6 +13,9 @@ from firsthand.vendors.criteo_s2s.settings import CriteoS2S
 from firsthand.vendors.criteo_s2s.sync import sync
 from firsthand.vendors.products import in_store
 
+IN_STORE_TOO_OLD = "Criteo answers 200 to sales in a shop that are over 2 days old, and silently discards them"
+ONLINE_TOO_OLD = "Criteo wants what happens on a site in near real time"
+
 VENDOR = Vendor(
     key="criteo-s2s",
     name="Criteo Server-to-Server",
@@ -26,7 +29,7 @@ VENDOR = Vendor(
     endpoints=endpoints,
     hosts=("*.criteo.com",),
     max_age=lambda settings, event: settings.max_age_offline if in_store(event) else settings.max_age_online,
-    too_old="Criteo answers 200 to sales in a shop that are over 2 days old, and silently discards them",
+    too_old=lambda event: IN_STORE_TOO_OLD if in_store(event) else ONLINE_TOO_OLD,
     tcf_vendor_id=91,
     id_name="criteo_gum_id",
     id_caller=lambda settings: settings.mapping_key,

@@ -7,6 +7,7 @@ from typing import Any
 
 from firsthand.event import Event
 from firsthand.reasons import Filtered
+from firsthand.vendors.base import Notes
 from firsthand.vendors.criteo_s2s.settings import CriteoS2S
 from firsthand.vendors.fields import known, missing, utc
 from firsthand.vendors.names import KNOWN_EVENTS
@@ -35,12 +36,20 @@ EVENTS: dict[str, str | None] = {
 }
 
 
-def criteo_event(settings: CriteoS2S, event: Event, name: str) -> dict[str, Any]:
+def criteo_event(settings: CriteoS2S, event: Event, name: str, notes: Notes) -> dict[str, Any]:
     """The entry in `events` for an event of this canonical name."""
     kind = EVENTS.get(name)
     if kind is None:
         raise Filtered("no_counterpart", f"Criteo has no event for {name!r}")
-    shop = Shopping(event.properties, "properties.", settings.product_id, settings.price_fallback)
+    shop = Shopping(
+        event.properties,
+        "properties.",
+        notes,
+        settings.product_id,
+        settings.price_fallback,
+        settings.fractional_quantity,
+        settings.order_lines,
+    )
     if kind == "viewList" and not shop.objects("products"):
         kind = "viewPage"  # a list that names no products is a visit like any other
     timestamp = utc(event.timestamp) if event.timestamp else None
@@ -67,14 +76,16 @@ def fields(kind: str, settings: CriteoS2S, event: Event, shop: Shopping) -> dict
             channel = shop.channel()
             if channel == "in_store" and not event.timestamp:
                 raise missing("timestamp")
+            lines = shop.lines()
+            shop.reconcile([(line["price"], line["quantity"]) for line in lines])
             return {
                 "id": shop.required("order_id"),
-                "dd": flag(settings.dd, event),
+                "dd": flag(settings.dd, event, shop.notes),
                 "delivery": "store" if channel == "pickup" else None,
                 "user_segment": 19 if channel == "in_store" else None,
                 "store_id": None if channel == "web" else shop.text("store_id"),
                 "currency": shop.currency(),
-                "item": shop.lines(),
+                "item": lines,
             }
         case "viewSearch":
             arrival, departure = shop.stay()

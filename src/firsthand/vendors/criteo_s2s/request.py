@@ -9,7 +9,7 @@ from msgspec import json
 from firsthand.event import Event
 from firsthand.reasons import Dead
 from firsthand.vendors.anonymity import anonymous_text, anonymous_url, ids_of
-from firsthand.vendors.base import Input, Request, Setup
+from firsthand.vendors.base import Built, Input, Notes, Request, Setup
 from firsthand.vendors.criteo_s2s.events import criteo_event
 from firsthand.vendors.criteo_s2s.settings import CriteoS2S
 from firsthand.vendors.fields import Fields, known
@@ -18,6 +18,11 @@ from firsthand.vendors.useragent import device
 from firsthand.vendors.visitor import advertising_ids, country_and_language, ip_address, tcf_query
 
 encode = json.Encoder().encode
+NOBODY = (
+    "Criteo needs something to know the visitor by: an e-mail address (traits.email), a GUM ID"
+    " (context.ids.criteo_gum_id), an anonymousId or a device's advertising id. A userId tells Criteo nothing; it is"
+    " enough where an identify call with that userId and traits.email came before"
+)
 
 
 def endpoints(settings: CriteoS2S, emulator_base: str | None) -> dict[str, str]:
@@ -33,10 +38,11 @@ def endpoints(settings: CriteoS2S, emulator_base: str | None) -> dict[str, str]:
     return {"events": f"{base}/{region}/m/event" if region else f"{base}/m/event", "gum": f"{base}/sync"}
 
 
-def build(setup: Setup[CriteoS2S], inputs: Sequence[Input]) -> list[Request]:
+def build(setup: Setup[CriteoS2S], inputs: Sequence[Input]) -> Built:
     """One event per request: Criteo's answer does not say which event of several was at fault."""
     (given,) = inputs
-    url, body = setup.endpoints["events"], envelope(setup.settings, given)
+    notes = Notes()
+    url, body = setup.endpoints["events"], envelope(setup.settings, given, notes)
     if "?version=" not in url and "&version=" not in url:
         url += ("&" if "?" in url else "?") + "version=s2s_v0"
     if setup.settings.consent_carrier == "event":
@@ -44,14 +50,17 @@ def build(setup: Setup[CriteoS2S], inputs: Sequence[Input]) -> list[Request]:
     # Sales are told apart by their order id; anything else counts twice when it arrives twice.
     tries = None if body["events"][0]["event"] == "trackTransaction" else 3
     if setup.settings.method == "get":
-        return [Request("GET", f"{url}&data={quote(encode(body), safe='')}", max_uncertain=tries)]
-    return [Request("POST", url, {"content-type": "application/json"}, encode(body), max_uncertain=tries)]
+        request = Request("GET", f"{url}&data={quote(encode(body), safe='')}", max_uncertain=tries)
+    else:
+        request = Request("POST", url, {"content-type": "application/json"}, encode(body), max_uncertain=tries)
+    return Built([request], (notes,))
 
 
-def envelope(settings: CriteoS2S, given: Input) -> dict[str, Any]:
+def envelope(settings: CriteoS2S, given: Input, notes: Notes) -> dict[str, Any]:
     """The body of a request. `ip` and `useragent` are the visitor's, never those of a server in between."""
     event, allowed = given.event, given.consent.decision == "allow"
-    context, properties = Fields(event.context, "context."), Fields(event.properties, "properties.")
+    context, properties = Fields(event.context, "context.", notes), Fields(event.properties, "properties.", notes)
+    visitor = Fields({"anonymousId": event.anonymous_id}, "", notes)
     user_agent = context.scrubbed("userAgent")
     country, language = country_and_language(context) if settings.country_language else (None, None)
     body = {
@@ -59,17 +68,18 @@ def envelope(settings: CriteoS2S, given: Input) -> dict[str, Any]:
         "version": "s2s_v1.0.0",
         "site_type": device(user_agent)[0] if user_agent else None,  # d, m or t
         "ip": ip_address(context) if allowed else None,
-        "full_url": context.url("page.url") or properties.url("url"),
+        "full_url": context.url("page.url", given.origin) or properties.url("url", given.origin),
         "previous_url": context.url("page.referrer") or properties.url("referrer"),
         "useragent": user_agent,
-        "retailer_visitor_id": Fields({"anonymousId": event.anonymous_id}, "").text("anonymousId") if allowed else None,
+        "retailer_visitor_id": visitor.text("anonymousId") if allowed else None,
         "country": country,
         "language": language,
         "id": identity(settings, given, context) if allowed else {"mapping_key": settings.mapping_key},
-        "events": [criteo_event(settings, event, given.name)],
+        "events": [criteo_event(settings, event, given.name, notes)],
     }
     if allowed and anonymous(body):
-        raise Dead("identity_missing", "Criteo needs a GUM ID, an e-mail address, a device's id or an anonymousId")
+        visitor.believed("anonymousId")  # where there is one that can't be sent, that is why
+        raise Dead("identity_missing", NOBODY)
     return known(body if allowed else without_ids(body, event))
 
 

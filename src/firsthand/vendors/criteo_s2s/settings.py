@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from firsthand.vendors.hashing import HashForm
-from firsthand.vendors.options import END, Amount, Flag, Path, Seconds, about
+from firsthand.vendors.options import END, Amount, Flag, Fractions, OrderLines, Path, Seconds, about
 
 PartnerId = Annotated[str, Meta(pattern=rf"^[0-9]{{3,10}}{END}")]
 MappingKey = Annotated[str, Meta(pattern=rf"^[0-9]{{1,20}}{END}")]
@@ -24,6 +24,12 @@ class CriteoS2S(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     price_fallback: Annotated[
         Amount | Path | None, about("For products without `price`: an amount, or where else to look (`list_price`).")
     ] = None
+    fractional_quantity: Annotated[
+        Fractions, about("A quantity such as 1.85: `fold` sends 1 at price × quantity; or `refuse` the event.")
+    ] = "fold"
+    order_lines: Annotated[
+        OrderLines, about("Lines without a product id or below 0: `lenient` leaves them out; `strict` refuses.")
+    ] = "lenient"
     hash_forms: Annotated[
         tuple[HashForm, ...], about("How an e-mail address is sent. Criteo asks for `sha256` and a form with MD5.")
     ] = ("md5", "sha256", "sha256_md5")

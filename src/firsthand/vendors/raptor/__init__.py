@@ -36,6 +36,9 @@ def cookies(settings: Raptor) -> tuple[Cookie, ...]:
     return tuple(replace(c, adopts=scripts) if c.name == "rsa" else c for c in found)
 
 
+IN_STORE_TOO_OLD = "A tracking carries no time: Raptor would count it as of now"
+ONLINE_TOO_OLD = f"{IN_STORE_TOO_OLD}, in a session that is over"
+
 VENDOR = Vendor(
     key="raptor",
     name="Raptor",
@@ -50,7 +53,7 @@ VENDOR = Vendor(
     endpoints=endpoints,
     hosts=("*.raptorsmartadvisor.com",),
     max_age=lambda settings, event: settings.max_age_offline if in_store(event) else settings.max_age_online,
-    too_old="A tracking carries no time: Raptor would count it as of now, in a session that is over",
+    too_old=lambda event: IN_STORE_TOO_OLD if in_store(event) else ONLINE_TOO_OLD,
     advertising=False,
     cookies=cookies,
 )

@@ -4,8 +4,7 @@ import re
 from typing import NamedTuple
 
 from firsthand.reasons import Filtered
-from firsthand.vendors.base import Input
-from firsthand.vendors.fields import missing
+from firsthand.vendors.base import Input, Notes
 from firsthand.vendors.raptor.facts import Facts
 from firsthand.vendors.raptor.settings import Raptor
 from firsthand.vendors.raptor.tables import EVENTS, PARAMETERS, UNPLACED
@@ -24,27 +23,34 @@ class Tracking(NamedTuple):
     by_link: bool = False
 
 
-def trackings(settings: Raptor, given: Input, landing: dict[str, str]) -> list[Tracking]:
+def trackings(settings: Raptor, given: Input, landing: dict[str, str], notes: Notes) -> list[Tracking]:
     """What an event becomes, in the order in which it is to arrive. `landing` is the query of the page's URL."""
     event = settings.events.get(given.name) or EVENTS.get(given.name)
     if event is None:
         raise Filtered("no_counterpart", f"Raptor has no event for {given.name!r}")
-    facts = Facts(settings, given)
+    facts = Facts(settings, given, notes)
     if event != "buy" and facts.shop.channel() == "in_store":
         raise Filtered("no_counterpart", "of what happens in a shop Raptor takes sales alone", "properties.channel")
     if event in UNPLACED and event not in settings.parameters:
         raise Filtered("not_mapped", f"set parameters.{event}, by Raptor's Control Panel: no usual ones are known")
     module = facts.shop.text("module")
     if event == "buy":
-        if not (lines := facts.shop.objects("products")):
-            raise missing("properties.products")
-        return [tracking(event, Facts(settings, given, line)) for line in lines]
+        return sale(facts)
     if event == "itemclick" and module is None:
         raise Filtered("no_counterpart", "Raptor counts clicks on what it recommended: no module", "properties.module")
     found = [tracking(event, facts, module if event == "itemclick" else None)]
     if event == "pageview":
         return [*landing_click(facts, landing), *found]
     return [tracking("itemclick", facts, module), *found] if module and given.name == "Product Added" else found
+
+
+def sale(facts: Facts) -> list[Tracking]:
+    """One for each order line."""
+    shop = facts.shop
+    lines = shop.each(shop.products(), lambda line: (one := facts.of(line), tracking("buy", one)))
+    priced = [(price, shop.how_many(line.product)) for line, _ in lines if (price := line.product.amount("price"))]
+    shop.reconcile(priced)
+    return [tracking for _, tracking in lines]
 
 
 def landing_click(facts: Facts, landing: dict[str, str]) -> list[Tracking]:

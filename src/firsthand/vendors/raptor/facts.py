@@ -1,9 +1,11 @@
 """What can stand in a parameter: facts of the event, of one of its order lines, and of the visitor."""
 
+from decimal import Decimal
+
 from firsthand.personal import has_personal, scrub
 from firsthand.reasons import Dead
-from firsthand.vendors.base import Input
-from firsthand.vendors.fields import Fields, invalid, missing
+from firsthand.vendors.base import Input, Notes
+from firsthand.vendors.fields import Fields, invalid
 from firsthand.vendors.products import Shopping
 from firsthand.vendors.raptor.settings import Raptor
 from firsthand.vendors.texts import as_text, digits
@@ -18,10 +20,21 @@ class Facts:
     or `traits.`.
     """
 
-    def __init__(self, settings: Raptor, given: Input, product: Fields | None = None) -> None:
-        self.settings, self.given = settings, given
-        self.shop = Shopping(given.event.properties, "properties.", settings.product_id)
+    def __init__(self, settings: Raptor, given: Input, notes: Notes, product: Fields | None = None) -> None:
+        self.settings, self.given, self.notes = settings, given, notes
+        self.shop = Shopping(
+            given.event.properties,
+            "properties.",
+            notes,
+            settings.product_id,
+            fractional_quantity=settings.fractional_quantity,
+            order_lines=settings.order_lines,
+        )
         self.product = product or self.shop
+
+    def of(self, product: Fields) -> "Facts":
+        """Those of one of the event's order lines."""
+        return Facts(self.settings, self.given, self.notes, product)
 
     def fact(self, name: str, needed: bool = True, id: bool = False) -> str | None:
         """Not `needed`: None where it is missing, though some events require it or take it to be 1. `id`: it is to tell
@@ -38,23 +51,26 @@ class Facts:
                 return None
         if name.startswith(("properties.", "context.", "traits.")):
             parts = {part: self.given.event.get(part) for part in ("properties", "context", "traits")}
-            return as_text(Fields(parts, ""), name, whole=id)
+            return as_text(Fields(parts, "", self.notes), name, whole=id)
         return as_text(self.product, name, whole=id) or as_text(self.shop, name, whole=id)
 
     def product_id(self) -> str:
-        return self.product.required(self.settings.product_id)
+        return self.shop.id_of(self.product)
 
     def price(self) -> str | None:
-        found = self.product.amount("price")
-        return None if found is None else digits(found)
+        if (found := self.product.amount("price")) is None:
+            return None
+        many = self.shop.how_many(self.product) if self.product is not self.shop else 1
+        return digits(found, times=many if isinstance(many, Decimal) else 1)
 
     def quantity(self) -> str:
-        return str(self.product.count("quantity", least=1) or 1)
+        many = self.shop.how_many(self.product)
+        return "1" if isinstance(many, Decimal) else str(many)
 
     def subtotal(self) -> str:
         if (price := self.product.amount("price")) is None:
-            raise missing(self.product.path + "price")
-        return digits(price, times=int(self.quantity()))
+            raise self.product.missing("price")
+        return digits(price, times=self.shop.how_many(self.product))
 
     def order_id(self) -> str:
         return self.shop.required("order_id")
@@ -66,40 +82,43 @@ class Facts:
 
     def in_stock(self) -> str | None:
         if (found := as_text(self.product, "in_stock")) not in (None, "true", "false"):
-            raise invalid(self.product.path + "in_stock", "true or false")
+            self.product.leave_out("in_stock", "true or false")
+            return None
         return found
 
     def category_path(self) -> str | None:
         """`Id#Name;Id#Name`, the top level first, from text or a list of levels. A level without a name, or with an
         e-mail address for one, has its id in place of it."""
         name = "category" if self.product.get("category_path") is None else "category_path"
-        found, path = self.product.get(name), self.product.path + name
-        levels = []
-        for level in found if isinstance(found, list) else as_words(found, path).split(";"):
-            if not (text := as_words(level, path).strip()):
-                continue
-            id, _, title = text.partition("#")
-            id, title = id.strip(), title.strip()
-            if not id or has_personal(id) or any(mark in text for mark in ",;") or "#" in title:
-                raise invalid(path, "Id#Name;Id#Name, without commas")
-            levels.append(f"{id}#{id if has_personal(title) else title or id}")
-        return ";".join(levels) or None
+        levels = levels_of(self.product.get(name))
+        if levels is None:
+            self.product.leave_out(name, "Id#Name;Id#Name without commas, or a list of such levels")
+        return ";".join(levels or ()) or None
 
     def basket(self) -> str:
         """Each product of the whole basket once; empty when nothing is left."""
         settings, counted = self.settings, self.settings.basket_format == "ids_and_quantities"
         separator = settings.basket_separator or (";" if counted else ",")
-        amounts = {} if self.given.name == "Cart Cleared" else self.shop.amounts(settings.basket)
+        amounts = {} if self.given.name == "Cart Cleared" else self.shop.amounts(settings.basket, counted)
         if any(separator in product or (counted and ":" in product) for product in amounts):
             accepted = f"products without {separator!r} in their ids, or basket_separator another one"
             raise invalid(f"properties.{settings.basket}", accepted)
         return separator.join([f"{product}:{n}" if counted else product for product, n in amounts.items()])
 
 
-def as_words(value: object, path: str) -> str:
-    """A level of a category, or all of them."""
-    if value is None or isinstance(value, str):
-        return value or ""
-    if type(value) is int:
-        return str(value)
-    raise invalid(path, "text, or a list of texts")
+def levels_of(category: object) -> list[str] | None:
+    """The levels of a category as `Id#Name`; None where it is no such thing."""
+    if type(category) in (str, int):
+        category = str(category).split(";")
+    levels = []
+    for level in category if isinstance(category, list) else [category]:
+        if level is not None and type(level) not in (str, int):
+            return None
+        text = "" if level is None else str(level).strip()
+        id, _, title = (part.strip() for part in text.partition("#"))
+        if not text:
+            continue
+        if not id or has_personal(id) or any(mark in text for mark in ",;") or "#" in title:
+            return None
+        levels.append(f"{id}#{id if has_personal(title) else title or id}")
+    return levels

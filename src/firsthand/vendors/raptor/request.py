@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from firsthand.reasons import Dead, Filtered
-from firsthand.vendors.base import Input, Request, Setup
+from firsthand.vendors.base import Built, Input, Notes, Request, Setup
 from firsthand.vendors.fields import Fields, known
 from firsthand.vendors.ids import guid, vendor_id
 from firsthand.vendors.products import Shopping
@@ -25,23 +25,24 @@ def endpoints(settings: Raptor, emulator_base: str | None) -> dict[str, str]:
     return {"tracking": f"{emulator_base.rstrip('/')}/raptor" if emulator_base else "https://t.raptorsmartadvisor.com"}
 
 
-def build(setup: Setup[Raptor], inputs: Sequence[Input]) -> list[Request]:
+def build(setup: Setup[Raptor], inputs: Sequence[Input]) -> Built:
     """One request per order line of a sale, one of most other events."""
     (given,) = inputs
     settings, event = setup.settings, given.event
     if given.consent.decision != "allow":
         raise Filtered("consent_refused", "Raptor has no anonymous events: all name the visitor", "context.consent")
-    shop = Shopping(event.properties, "properties.", settings.product_id)
-    url = Fields(event.context, "context.").url("page.url") or shop.url("url")
+    notes = Notes()
+    shop = Shopping(event.properties, "properties.", notes)
+    url = Fields(event.context, "context.", notes).url("page.url", given.origin) or shop.url("url", given.origin)
     landing = query_of(url)
-    found = trackings(settings, given, landing)
+    found = trackings(settings, given, landing, notes)
     address = f"{setup.endpoints['tracking'].rstrip('/')}/{settings.customer_id}"
     if shop.channel() == "in_store":
         ids = identifiers(settings, given, encoded=settings.stream_ruid == "base64")
-        return requests(f"{address}.stream", found, ids, {"source": "webhook"})
+        return Built(requests(f"{address}.stream", found, ids, {"source": "webhook"}), (notes,))
     ids = {"coid": browser_id(given, "coid"), **identifiers(settings, given), "sid": browser_id(given, "sid")}
     page = {"v": f"firsthand-{VERSION}", "url": url, **{name: landing.get(name) for name in CAMPAIGN}}
-    return requests(f"{address}.rsa", found, ids, page)
+    return Built(requests(f"{address}.rsa", found, ids, page), (notes,))
 
 
 def requests(address: str, found: list[Tracking], ids: Values, about: Values) -> list[Request]:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from firsthand.config.values import Unreadable, did_you_mean
-from firsthand.vendors.options import END, Path, Seconds, about
+from firsthand.vendors.options import END, Fractions, OrderLines, Path, Seconds, about
 from firsthand.vendors.raptor.tables import EVENTS, PARAMETERS, UNPLACED
 
 CustomerId = Annotated[str, Meta(pattern=rf"^[A-Za-z0-9_-]{{1,64}}{END}")]
@@ -29,6 +29,12 @@ class Raptor(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     basket: Annotated[Path, about("Where in `properties` the list of all products in the basket is.")] = "products"
     basket_format: Annotated[Literal["ids", "ids_and_quantities"], about("`A,B`, or `A:1;B:2`.")] = "ids"
     basket_separator: Annotated[Separator | None, about("Between products: `,`, or `;` with quantities.")] = None
+    fractional_quantity: Annotated[
+        Fractions, about("A quantity such as 1.85: `fold` sends 1 at price × quantity; or `refuse` the event.")
+    ] = "fold"
+    order_lines: Annotated[
+        OrderLines, about("Lines without a product id or below 0: `lenient` leaves them out; `strict` refuses.")
+    ] = "lenient"
     identifiers: Annotated[tuple[Identifier, ...], about("`xuid`, of HeyLoyalty, goes alone.")] = ("ruid", "reaid")
     ruid_source: Annotated[UserId, about("`email`, `user_id`, or a path such as `traits.club_id`.")] = "email"
     ruid_storage: Annotated[Literal["server", "cookie"], about("Where an address is remembered.")] = "server"
