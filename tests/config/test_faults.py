@@ -1,6 +1,7 @@
 """What is refused, where the fault is said to be, and what the user is told to write instead."""
 
 import contextlib
+import socket
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -216,6 +217,43 @@ def test_production_needs_the_addresses_that_the_vendor_does_not_publish(faults:
 def test_origins_are_written_as_browsers_send_them(faults: Faults, origin: str, remedy: str) -> None:
     found = faults(f'sources: [{{key: web, write_key: k, origins: ["{origin}"]}}]')
     assert found["sources[0].origins[0]"].remedy == remedy
+
+
+HOSTS = {"shop.test": ["127.0.0.1"], "www.shop.test": ["::1", "127.0.0.1"], "both.test": ["127.0.0.1", "192.0.2.7"]}
+"""As a developer's hosts file may have them."""
+
+
+@pytest.fixture
+def hosts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def look_up(host: str, port: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        if host not in HOSTS:
+            raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        return [(2, 1, 6, "", (address, 0)) for address in HOSTS[host]]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["localhost", "127.0.0.1", "127.0.1.1", "[::1]", "shop.localhost", "a.b.localhost", "shop.test", "www.shop.test"],
+)
+def test_pages_of_this_machine_need_no_encryption(hosts: None, vendors: dict[str, AnyVendor], host: str) -> None:
+    for port in ("", ":3000"):
+        text = f'sources: [{{key: web, write_key: k, origins: ["http://{host}{port}"]}}]'
+        assert parse(text, {}, vendors).sources[0].origins == (f"http://{host}{port}",)
+
+
+@pytest.mark.parametrize(
+    "host", ["shop.example", "both.test", "192.0.2.7", "localhost.example", "xlocalhost", "[2001:db8::1]"]
+)
+def test_pages_elsewhere_do(hosts: None, faults: Faults, host: str) -> None:
+    found = faults(f'sources: [{{key: web, write_key: k, origins: ["http://{host}:3000"]}}]')
+    fault = found["sources[0].origins[0]"]
+    assert fault.message == f'"http://{host}:3000" is not encrypted, and not on this machine'
+    assert fault.remedy == (
+        "use https://; http:// is accepted for localhost, *.localhost, 127.0.0.1, [::1] and names that lead to this"
+        f" machine, as the line `127.0.0.1 {host}` in the hosts file makes one"
+    )
 
 
 @pytest.mark.parametrize("proxy", ["10.0.0.1/8", "10.0.0.256", "proxy.example", ""])

@@ -8,6 +8,7 @@ import difflib
 import ipaddress
 import json
 import re
+import socket
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from types import UnionType
@@ -209,7 +210,23 @@ def origin(value: str) -> str:
     if exact != value:
         remedy = "write it like https://shop.example" if isinstance(value, FromEnvironment) else f"write {exact}"
         raise Unreadable(f"{shown(value)} is not an origin as browsers send it", remedy)
-    return endpoint_url(value)
+    if parts.scheme == "http" and not (is_loopback(parts.hostname or "") or _leads_here(host)):
+        raise Unreadable(
+            f"{shown(value)} is not encrypted, and not on this machine",
+            "use https://; http:// is accepted for localhost, *.localhost, 127.0.0.1, [::1] and names that lead to this"
+            f" machine, as the line `127.0.0.1 {host}` in the hosts file makes one",
+        )
+    return value
+
+
+def _leads_here(host: str) -> bool:
+    """Whether a name stands for this machine alone, at the moment: mostly by its hosts file, for development."""
+    if host.endswith(".localhost"):  # to browsers always
+        return True
+    try:
+        return all(is_loopback(str(address[0])) for *_, address in socket.getaddrinfo(host, None))
+    except (OSError, UnicodeError):
+        return False
 
 
 def network(value: str) -> str:
