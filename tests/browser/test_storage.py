@@ -41,7 +41,7 @@ def test_nothing_is_kept_before_the_collector_has_said_yes(scene: Scene) -> None
     agreeing(scene, "")
     page = scene.visitor().new_page()
     waiting: list[Any] = []
-    page.route("**/v1/batch", lambda route: waiting.append(route))
+    page.route("**/v1/visitor", lambda route: waiting.append(route))
     page.goto(scene.url())
     until("it has asked", lambda: waiting, 15)
     page.context.set_offline(True)

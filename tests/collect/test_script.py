@@ -5,14 +5,14 @@ import gzip
 import pytest
 from tests.collect.client import SITE, Client
 
-from firsthand.collect.script import FILE
+from firsthand.collect.script import FILE, served
 
 GZIP = {"accept-encoding": "gzip, deflate, br"}
 
 
 async def test_it_is_served(client: Client) -> None:
     answer = await client.send("GET", "/firsthand.js", {})
-    assert (answer.status, answer.body) == (200, FILE.read_bytes())
+    assert (answer.status, answer.body) == (200, served())
     assert answer.headers["content-length"] == str(len(answer.body))
     said = {name: answer.headers[name] for name in answer.headers if name not in ("content-length", "etag")}
     assert said == {
@@ -25,11 +25,19 @@ async def test_it_is_served(client: Client) -> None:
     }
 
 
+def test_only_indentation_comments_and_empty_lines_are_left_out() -> None:
+    lines = [line.strip() for line in FILE.read_text().splitlines()]
+    kept = served().decode().splitlines()
+    assert kept[1:] == [line for line in lines if line and not line.startswith("//")]
+    assert kept[0] == lines[0]
+    assert "`" not in "".join(line for line in lines if line.count("`") % 2), "no text goes over two lines"
+
+
 async def test_it_is_served_compressed(client: Client) -> None:
     answer = await client.send("GET", "/firsthand.js", GZIP)
     assert answer.headers["content-encoding"] == "gzip"
-    assert gzip.decompress(answer.body) == FILE.read_bytes()
-    assert len(answer.body) < len(FILE.read_bytes())
+    assert gzip.decompress(answer.body) == served()
+    assert len(answer.body) < len(served())
 
 
 @pytest.mark.parametrize("accepted", ["br", "gzip;q=0", "gzip; q=0.000", "identity", "", "x-gzip2"])

@@ -94,7 +94,7 @@ class Access:
             return []
         said = [
             (b"access-control-allow-origin", origin),
-            (b"access-control-expose-headers", b"Retry-After, X-Firsthand-Keep"),
+            (b"access-control-expose-headers", b"Retry-After, X-Firsthand-Id, X-Firsthand-Keep"),
             (b"vary", b"Origin"),
         ]
         if listed or same_site(origin, headers.get(b"host", b"")):

@@ -56,6 +56,9 @@ SUCCESS = b'{"success":true}'
 BATCHES = frozenset({"/v1/batch", "/v1/import"})
 SINGLES = {f"/v1/{type}": type for type in TYPES}
 SIGNED = "/v1/events"
+VISITOR = "/v1/visitor"
+"""Takes what a page would send of its visitor with an event, and keeps none: a visitor of several pages at once has got
+their cookies before the first events are sent."""
 PIXELS = {f"/v1/pixel/{type}": type for type in TYPES}
 HEALTH = frozenset({"/healthz", "/readyz"})
 _encode = msgspec.json.Encoder().encode
@@ -113,7 +116,7 @@ class Collector:
     async def _route(self, scope: Scope, headers: Headers, incoming: Body) -> Answer:
         path, method = scope["path"], scope["method"]
         type = SINGLES.get(path)
-        if type is None and path not in BATCHES and path != SIGNED:
+        if type is None and path not in BATCHES and path not in (SIGNED, VISITOR):
             if self._syncs.takes(path):
                 return await self._syncs.answer(scope, headers, incoming)
             return await self._get(scope, headers)
@@ -130,6 +133,8 @@ class Collector:
             self._access.verify(source, request)
         plain = decompress(sent, headers.get(b"content-encoding", b"").decode("latin-1").lower())
         request.body = without_mark(plain)
+        if path == VISITOR:
+            return 200, SUCCESS, [JSON, *await self._single(source, "identify", request, keep=False)]
         if type is not None or (path == SIGNED and not is_batch(request.body)):
             return 200, SUCCESS, [JSON, *await self._single(source, type, request)]
         return await self._batch(source, request)
@@ -154,8 +159,8 @@ class Collector:
         request = Request(pixel.with_origin(headers), connection(scope, headers), body, secure=secure)
         return 200, pixel.GIF, [*pixel.HEADERS, *await self._single(None, type, request)]
 
-    async def _single(self, source: Source | None, type: str | None, request: Request) -> HeaderList:
-        """One event; without a type it says its own. Returns the cookies that go with the answer."""
+    async def _single(self, source: Source | None, type: str | None, request: Request, keep: bool = True) -> HeaderList:
+        """One event, kept or not; without a type it says its own. Returns the cookies that go with the answer."""
         known = source
         try:
             wire = parse_wire(request.body)
@@ -168,11 +173,13 @@ class Collector:
                 wire, type=type, now_ms=now_ms, received_at=format_time(now_ms), connection=request.connection
             )
         except Fault as fault:
-            self._count_refused(known, fault)
+            if keep:
+                self._count_refused(known, fault)
             raise
         visit = self._visit(source, request)
         self._complete_visitor(event, source, visit, request)
-        await self._keep(source, event, now_ms)
+        if keep:
+            await self._keep(source, event, now_ms)
         return visit.headers() if visit else []
 
     async def _keep(self, source: Source, event: Event, now_ms: int) -> None:

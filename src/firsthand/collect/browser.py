@@ -6,12 +6,12 @@ removes what is there. A cookie is only the business of a page of our own site, 
 
 import re
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from firsthand.collect.cookies import Jar, set_cookie
-from firsthand.collect.hosts import site_of
+from firsthand.collect.hosts import same_site, site_of
 from firsthand.collect.request import HeaderList, Headers
 from firsthand.config import Integration, Source
 from firsthand.consent import cmp
@@ -26,6 +26,8 @@ SCRIPT = "firsthand.js"
 KEEP = b"x-firsthand-keep"
 """The header that says whether the page's script may keep something in the browser: `1`, `0`, or nothing while the
 visitor's answer is not known. Only we can read every answer, so the script does not judge for itself."""
+WHO = b"x-firsthand-id"
+"""The header that says who the visitor is, where the page's script proposed somebody else."""
 SEALING = "cookie"
 """For which purpose the secret encrypts what a cookie holds."""
 PARAMETERS = 200
@@ -79,7 +81,7 @@ class Visit:
 
     __slots__ = (
         "_anonymous", "_changed", "_declared", "_gpc", "_jar", "_judged", "_keep", "_now", "_of_tools", "_secret",
-        "_secure", "_session", "_site", "_somebody_else", "_source", "_values",
+        "_secure", "_session", "_site", "_somebody_else", "_source", "_tell", "_values",
     )  # fmt: skip
 
     def __init__(
@@ -111,6 +113,8 @@ class Visit:
         self._anonymous: str | None = None
         self._somebody_else = False
         """Whether what the cookies hold is of who was here before."""
+        self._tell = False
+        """Whether the script is to be told who the visitor is."""
         self._session: str | None = None
         self._values: dict[str, str] = {}
         """What the vendors' cookies are to hold, by name."""
@@ -123,7 +127,7 @@ class Visit:
         by_script = isinstance(library, dict) and library.get("name") == SCRIPT
         reset = by_script and context.pop("reset", None) in (True, "1")
         cmp.complete(context, self._of_tools, self._gpc, self._source.cmp)
-        ids = self._landing(event)
+        ids = self._landing(event, context.pop("landing", None) if by_script else None)
         if self._site is not None:
             keep = self._may_keep(context)
             if keep is not None:
@@ -146,6 +150,8 @@ class Visit:
             cmp.complete(now, self._of_tools, self._gpc, self._source.cmp)
             keep = self._may_keep(now)
         said = self._set_cookies()
+        if keep and self._tell and self._anonymous is not None:
+            said.append((WHO, self._anonymous.encode()))
         return said if keep is None else [(KEEP, b"1" if keep else b"0"), *said]
 
     def _may_keep(self, context: dict[str, Any]) -> bool | None:
@@ -204,8 +210,10 @@ class Visit:
             if proposal is not None and not is_visitor(proposal):
                 return  # not the script's
             self._anonymous = proposal or str(uuid.uuid4())
-        if proposal is not None and proposal != self._anonymous and event.previous_id is None:
-            event.previous_id = proposal
+        if proposal is not None and proposal != self._anonymous:
+            self._tell = True
+            if event.previous_id is None:
+                event.previous_id = proposal
         event.anonymous_id = self._anonymous
 
     def _new(self, event: Event, name: str, max_age: float) -> str:
@@ -219,12 +227,15 @@ class Visit:
 
     # -- vendors' cookies ------------------------------------------------------------------------------------------
 
-    def _landing(self, event: Event) -> dict[str, str]:
-        """The ids in the address of the event's page, such as those of a newsletter's links."""
+    def _landing(self, event: Event, landing: object) -> dict[str, str]:
+        """The ids in the address of the event's page, such as those of a newsletter's links. Nothing may be kept of
+        them before the visitor has answered, which may be a page later: so the page before counts, where it is of the
+        same site, and `landing`, which is the query that the script was loaded with."""
         ids: dict[str, str] = {}
         for cookie in self._declared:
             if cookie.make == "query":
-                value = _parameter(event, cookie.query)
+                addresses = _addresses(event, landing, f"{cookie.query}=")
+                value = next(filter(None, (_parameter(address, cookie.query) for address in addresses)), None)
                 if value is not None:
                     ids[cookie.id] = value
                     self._put(cookie.name, value)
@@ -263,14 +274,32 @@ class Visit:
         return value if cookie.make != "email" else self._secret.encrypt(SEALING, value.encode())
 
 
-def _parameter(event: Event, name: str) -> str | None:
-    """A parameter of the page's address, the first with that name. None for what no id looks like: an e-mail address,
-    which some newsletters put there, must not stand in a cookie."""
+def _addresses(event: Event, landing: object, wanted: str) -> Iterator[str]:
+    """Those that hold the wanted text and may be the visitor's landing page's, the likeliest first."""
     url = event.text("context", "page", "url") or event.text("properties", "url")
-    if url is None or f"{name}=" not in url:
-        return None
+    if url is not None and wanted in url:
+        yield url
+    referrer = event.text("context", "page", "referrer")
+    if url is not None and referrer is not None and wanted in referrer and _same_site(url, referrer):
+        yield referrer
+    if isinstance(landing, str) and wanted in landing:
+        yield landing
+
+
+def _same_site(url: str, other: str) -> bool:
     try:
-        values = parse_qs(urlsplit(url).query, max_num_fields=PARAMETERS).get(name)
+        one, two = urlsplit(url), urlsplit(other)
+    except ValueError:
+        return False
+    origin = f"{one.scheme}://{one.netloc}"
+    return same_site(origin.encode("utf-8", "replace"), two.netloc.encode("utf-8", "replace"))
+
+
+def _parameter(address: str, name: str) -> str | None:
+    """A parameter of an address, the first with that name. None for what no id looks like: an e-mail address, which
+    some newsletters put there, must not stand in a cookie."""
+    try:
+        values = parse_qs(urlsplit(address).query, max_num_fields=PARAMETERS).get(name)
     except ValueError:
         return None
     id = clean_id(values[0]) if values else None

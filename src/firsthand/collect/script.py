@@ -1,7 +1,9 @@
-"""`/firsthand.js`: the script for pages, read once and kept as it goes out, plain and compressed."""
+"""`/firsthand.js`: the script for pages, read once and kept as it goes out: without indentation and comments, plain and
+compressed."""
 
 import gzip
 import hashlib
+import re
 from functools import cache
 from pathlib import Path
 
@@ -20,10 +22,15 @@ HEADERS = [
 ]
 
 
+def served() -> bytes:
+    """What pages get. A line of the file that begins with `//` is a comment, and no text in it goes over two lines."""
+    return re.sub(rb"(?m)^\s+(//.*\n\s*)*", b"", FILE.read_bytes())
+
+
 @cache
 def _forms() -> dict[bytes, tuple[bytes, bytes]]:
     """Body and ETag by content encoding."""
-    body = FILE.read_bytes()
+    body = served()
     tag = hashlib.sha256(body).hexdigest()[:32].encode()
     return {b"": (body, b'"%b"' % tag), b"gzip": (gzip.compress(body, 9, mtime=0), b'"%b-gzip"' % tag)}
 

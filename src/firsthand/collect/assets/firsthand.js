@@ -2,6 +2,7 @@
 (() => {
   "use strict";
   const version = "0.1.0";
+  const library = { name: "firsthand.js", version };
   const tag = document.currentScript?.closest("[data-write-key]") || document.querySelector("[data-write-key]");
   if (!tag) return;
   const { writeKey, global: name = "firsthand", autoPage, debug } = tag.dataset;
@@ -27,7 +28,7 @@
       return `"${value.replace(/["\\\0-\x1f]/g, (sign) => `\\u00${(256 + sign.charCodeAt()).toString(16).slice(1)}`)}"`;
     }
     if (value && typeof value === "object") {
-      if (!budget.left--) throw "too large or circular";
+      if (!budget.left--) throw "too large";
       if (Array.isArray(value)) return `[${value.map((item) => inner(item) || "null")}]`;
       if (value.toJSON) return inner(value.toJSON());
       const fields = Object.entries(value).map(([key, item]) => (item = inner(item)) && `${inner(key)}:${item}`);
@@ -48,6 +49,9 @@
     const some = (found) => (json(found) === "{}" ? undefined : { ...found });
     return { consent: some(consent), cmp: some(cmp) };
   };
+  // the page may have changed its address by now
+  const landing = new URL(performance.getEntriesByType("navigation")[0]?.name || "", location).search.replace(/.{2000,}/, "");
+  const about = (more) => json({ writeKey, context: { library, landing, ...answers() }, ...more });
   const answered = ({ consent, cmp }) => consent?.tcf || consent?.categories || consent?.gpp || cmp;
   const changed = () => {
     const before = told;
@@ -81,12 +85,14 @@
   const mine = queues + uuid();
   let anonymousId = uuid();
   let agreed; // the answers of which the collector said yes
-  let reset;
-  let kept;
-  let saved;
+  let reset, kept, saved;
   const known = () => json([writeKey, answers()]);
   const state = () => anonymousId + known();
   const may = () => agreed === known();
+  const adopt = (id) => {
+    queue = queue.map((event) => event.replace(anonymousId, id));
+    anonymousId = id;
+  };
   const stored = () => localStorage.fh_proposal?.split("\n") || [];
   const store = (id) => {
     localStorage.fh_proposal = [id, agreed, reset].join("\n");
@@ -105,10 +111,7 @@
     const proposal = kept || (!reset && id) || anonymousId;
     if (!kept && proposal === id) {
       reset = isReset;
-      if (!started) {
-        queue = queue.map((event) => event.replace(anonymousId, id));
-        anonymousId = id;
-      }
+      if (!started) adopt(id);
     }
     if (proposal !== kept || agreed !== answer) store(proposal);
     for (const key of Object.keys(localStorage)) {
@@ -119,11 +122,15 @@
     }
     save();
   });
-  const heed = safe((asked, keep, renewed) => {
+  const heed = safe((asked, header, linked) => {
     remember();
     if (asked !== state()) return;
+    const keep = header("keep");
+    const id = header("id");
+    const renewed = linked?.includes('"reset":"1"');
     if (renewed) reset = undefined;
     if (renewed && kept) store(kept);
+    if (id && !reset && (linked || !started)) adopt(id);
     if (keep === "1") agreed = known();
     if (keep !== "0") return remember();
     agreed = kept = saved = undefined;
@@ -149,9 +156,7 @@
   let failures = 0;
   let unread = 0;
   let most = 15;
-  let started;
-  let synced;
-  let timer;
+  let met, meeting, started, synced, timer;
   const wait = (pause = 250) => {
     clearTimeout(timer);
     timer = setTimeout(flush, pause);
@@ -163,19 +168,39 @@
     request.timeout = 15e3;
     // another site may take none
     request.withCredentials = unread % 3 < 2 || endpoint.includes(location.hostname.split(".").slice(-2).join("."));
-    const header = (name) => request.getAllResponseHeaders().match(`${name}: (.*)`)?.[1];
+    const header = (name) => request.getAllResponseHeaders().match(`(?:x-firsthand|retry)-${name}: (.*)`)?.[1];
     request.onloadend = safe(() => heard?.(request.response || {}, request.status, header));
     request.send(body);
   };
+  // who it is, tab by tab, before what they did
+  const meet = () => {
+    let asking;
+    const ask = safe((done) => {
+      remember();
+      const asked = state();
+      const began = performance.now();
+      send("/v1/visitor", about({ anonymousId }), (_, status, header) => {
+        heed(asked, header);
+        meeting = done();
+        // what other tabs have asked may still bring a cookie
+        wait(agreed && 100 + 3 * (performance.now() - began));
+      });
+    });
+    const go = () => (asking ??= new Promise(ask));
+    met = known();
+    meeting = setTimeout(go, 3e3);
+    navigator.locks?.request("firsthand", go).catch(go) ?? go();
+  };
   const pack = (batch) => {
     started = true;
-    const common = json({ writeKey, sentAt: new Date().toISOString(), context: answers() });
+    const common = about({ sentAt: new Date().toISOString() });
     return `${common.slice(0, -1)},"batch":[${batch.map((event) => event.replace(/^\d+/, ""))}]}`;
   };
   const flush = safe(() => {
     timer = clearTimeout(timer);
-    if (!queue[0] || flying[0] || !navigator.onLine) return;
+    if (!queue[0] || flying[0] || meeting || !navigator.onLine) return;
     remember();
+    if (!agreed && !reset && met !== known()) return meet();
     const asked = state();
     const batch = (flying = queue.splice(0, most));
     const body = pack(batch);
@@ -186,14 +211,14 @@
       if (broken || (!success && !/^4(?!08|29)/.test(status))) {
         queue.unshift(...batch);
         const least = Math.min(6e4, 1e3 * 2 ** failures++) * (0.5 + Math.random() / 2);
-        const pause = Math.max(least, Math.min(36e5, header("retry-after") * 1e3) || 0);
+        const pause = Math.max(least, Math.min(36e5, header("after") * 1e3) || 0);
         unread += !status;
         log("not sent:", status, pause);
         wait(pause);
       } else {
         failures = unread = 0;
         if (error || rejected?.[0]) log("refused:", json(error || rejected));
-        heed(asked, header("x-firsthand-keep"), success && body.includes('"reset":"1"'));
+        heed(asked, header, success && body);
         if (queue[0]) flush();
         else sync();
       }
@@ -211,11 +236,9 @@
   let userId;
   let traits = {};
   let referrer = document.referrer;
-  let seen;
-  let moment;
   let last = 0;
-  let campaign;
-  for (const [key, value] of new URLSearchParams(location.search)) {
+  let seen, moment, campaign;
+  for (const [key, value] of new URLSearchParams(landing)) {
     const part = key.match(/^utm_(\w+)/)?.[1];
     if (part) campaign = { ...campaign, [part === "campaign" ? "name" : part]: value };
   }
@@ -223,13 +246,14 @@
     remember();
     const { href: url, pathname: path, search } = location;
     last = Math.max(moment || Date.now(), last + 1);
-    const common = { timestamp: new Date(timestamp || last).toISOString(), type, messageId, anonymousId, userId };
     const now = answers();
     const page = { url, path, referrer, title: document.title, search };
-    const library = { name: "firsthand.js", version };
-    const own = { library, page, campaign, locale: navigator.language, reset, ...(answered(now) && now) };
-    const event = json({ ...common, ...fields, integrations, context: { ...own, ...context } });
-    if (new Blob([event, json(now)]).size > 32768) throw "over 32 kB";
+    const event = json({
+      timestamp: new Date(timestamp || last).toISOString(),
+      type, messageId, anonymousId, userId, integrations, ...fields,
+      context: { page, campaign, locale: navigator.language, reset, ...(answered(now) && now), ...context },
+    });
+    if (new Blob([event, about()]).size > 32768) throw "over 32 kB";
     log(event);
     if (queue.push(last + event) > 1e3) log("dropped:", queue.shift());
     save();
@@ -287,8 +311,7 @@
     synced = true;
     const began = state();
     const still = () => remember() || (may() && began === state());
-    const { consent, cmp } = told;
-    const common = { writeKey, anonymousId, consent: { ...consent, cmp } };
+    const common = { writeKey, anonymousId, consent: { ...told.consent, cmp: told.cmp } };
     const query = new URLSearchParams({ ...common, consent: json(common.consent) });
     const ask = ({ name, callerId, url }) => {
       const path = `/v1/sync/${name}`;
