@@ -193,7 +193,7 @@ class Syncs:
             text = unquote_to_bytes(encoded).decode()
         except UnicodeDecodeError:
             raise Fault(400, "field_invalid", "the id is not percent-encoded UTF-8") from None
-        nothing = text == MACRO or clean_id(text) is None
+        nothing = text == MACRO or (clean_id(text) is None and not text.isspace())
         id = None if nothing else _id(text)
         if id is None and not nothing:
             raise Fault(400, "field_invalid", f"an id has 1 to {ID_LENGTH} printable characters")
