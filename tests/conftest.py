@@ -1,5 +1,6 @@
 """What all tests share: vendors to send to, and the logs of a test's processes where it fails."""
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ from tests.gateway import Emulator
 
 hypothesis.settings.register_profile("firsthand", deadline=None)  # machines differ: no test depends on speed
 hypothesis.settings.load_profile("firsthand")
+# Under nohup or in a shell's background these are ignored, and whatever a test starts would ignore them too.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.hookimpl(hookwrapper=True)

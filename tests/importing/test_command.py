@@ -51,7 +51,7 @@ def test_it_says_what_it_did(folder: Path, collector: Collector):
 
 
 def test_lines_with_ids_of_their_own_are_told_by_them(folder: Path, collector: Collector):
-    line = '{"event": "Product Viewed", "anonymousId": "v", "messageId": "mine"}'
+    line = '{"event": "Product Viewed", "anonymousId": "v", "messageId": "mine", "timestamp": "2026-11-20"}'
     (folder / "events.jsonl").write_text(line)
     program = Program(
         ["import", "events.jsonl", "--source", "shop", "--url", collector.url, "--data", "data"],
@@ -79,10 +79,13 @@ def test_json(folder: Path, collector: Collector):
         "sent": 1000,
         "accepted": 1000,
         "duplicates": 0,
+        "joined": 0,
+        "skipped": 0,
         "rejected": 1,
         "already_imported": None,
         "total_accepted": 1000,
         "total_rejected": 1,
+        "total_skipped": 0,
         "rejects": "orders.csv.rejects.jsonl",
         "own_ids": False,
     }

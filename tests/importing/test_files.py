@@ -13,7 +13,7 @@ from firsthand.importing.delimited import RECORD_BYTES
 from firsthand.importing.faults import ImportFailed
 from firsthand.importing.lines import LINE_BYTES
 
-NOTE = "event: {name: Noted, userId: {column: id}, properties.note: {column: note}}"
+NOTE = "event: {name: Noted, timestamp: now, userId: {column: id}, properties.note: {column: note}}"
 
 
 def notes(tmp_path: Path, collector: Collector, text: str | bytes, mapping: str = NOTE) -> dict[int, Any]:
@@ -174,7 +174,7 @@ def test_columns_that_are_no_fields(tmp_path: Path, collector: Collector):
 
 
 def test_a_header_without_the_event_s_name(tmp_path: Path, collector: Collector):
-    (tmp_path / "orders.csv").write_text("userId\n7\n")
+    (tmp_path / "orders.csv").write_text("userId,timestamp\n7,2026-11-20\n")
     with pytest.raises(ImportFailed, match="no name: add a column event, or say --event NAME"):
         import_file(tmp_path / "orders.csv", collector)
     assert import_file(tmp_path / "orders.csv", collector, event="Signed In").accepted == 1
@@ -182,7 +182,8 @@ def test_a_header_without_the_event_s_name(tmp_path: Path, collector: Collector)
 
 
 def test_canonical_events_go_as_they_are(tmp_path: Path, collector: Collector):
-    """But for `sentAt`: by it the collector would take a file of last year for a clock that is a year behind."""
+    """But for `sentAt`: by it the collector would take a file of last year for a clock that is a year behind. Those
+    without a time of their own are set aside: they did not happen now."""
     event = {
         "type": "track",
         "event": "Order Completed",
@@ -193,11 +194,18 @@ def test_canonical_events_go_as_they_are(tmp_path: Path, collector: Collector):
     }
     rest = [
         {"type": "page", "anonymousId": "a", "originalTimestamp": "2025-01-02T00:00:00Z"},
-        {"event": "X", "userId": 1},
+        {"event": "X", "userId": 1, "timestamp": "2025-01-02"},
+        {"event": "X", "userId": 2},
+        {"event": "X", "userId": 3, "timestamp": "yesterday"},
     ]
     lines = [event | {"sentAt": "2025-01-01T00:00:01Z"}, *rest]
     (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n")
-    assert import_file(tmp_path / "events.jsonl", collector).accepted == 3
+    summary = import_file(tmp_path / "events.jsonl", collector)
+    assert (summary.accepted, summary.rejected) == (3, 2)
+    assert [(r["line"], r["code"], r["field"]) for r in rejects(tmp_path / "events.jsonl")] == [
+        (4, "field_missing", "timestamp"),
+        (5, "field_invalid", "timestamp"),
+    ]
     first, page, track = collector.received
     assert first == event
     assert page["timestamp"] == "2025-01-02T00:00:00Z"
@@ -211,12 +219,14 @@ def test_lines_that_are_no_json_objects(tmp_path: Path, collector: Collector):
         "{",
         "[1]",
         '"x"',
-        '{"type": "page", "userId": "1"} x',
+        '{"type": "page", "userId": "1", "timestamp": "2026-11-20"} x',
         deep,
         '{"type": "page", "userId": "\\ud800"}',
-        "{}",
+        '{"timestamp": "2026-11-20"}',
     ]
-    (tmp_path / "events.jsonl").write_text('{"type": "page", "userId": "1"}\n' + "\n".join(lines) + "\n")
+    (tmp_path / "events.jsonl").write_text(
+        '{"type": "page", "userId": "1", "timestamp": "2026-11-20"}\n' + "\n".join(lines) + "\n"
+    )
     collector.refuse = lambda event: None if "type" in event else {"code": "invalid_type", "message": "no type"}
     import_file(tmp_path / "events.jsonl", collector)
     assert len(collector.received) == 1
@@ -275,7 +285,8 @@ def test_parquet(tmp_path: Path, collector: Collector):
 def test_parquet_with_canonical_names_and_a_bad_row(tmp_path: Path, collector: Collector):
     file = parquet(
         tmp_path / "o.parquet",
-        "SELECT 'Order Completed' \"event\", i \"userId\", CASE i WHEN 2 THEN 'x' ELSE '1.5' END \"properties.total\","
+        "SELECT 'Order Completed' \"event\", DATE '2026-11-20' \"timestamp\","
+        " i \"userId\", CASE i WHEN 2 THEN 'x' ELSE '1.5' END \"properties.total\","
         " 'bytes'::BLOB \"properties.blob\" FROM range(1, 4) t(i)",
     )
     summary = import_file(file, collector)

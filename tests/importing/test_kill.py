@@ -21,6 +21,7 @@ format: {type: csv}
 event:
   name: Order Completed
   anonymousId: {column: customer}
+  timestamp: {column: day}
   properties.order_id: {column: order}
   properties.products:
     - {product_id: {column: sku}, price: {column: price}, quantity: {const: 1}}

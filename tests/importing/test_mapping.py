@@ -65,6 +65,7 @@ def test_what_is_empty_is_absent(tmp_path: Path, collector: Collector):
     mapping = """
       event:
         name: Order Completed
+        timestamp: now
         userId: {column: customer}
         properties.coupon: {column: coupon}
         properties.currency: {column: currency, default: EUR}
@@ -82,6 +83,7 @@ def test_columns_inside_json(tmp_path: Path, collector: Collector):
       format: {type: jsonl}
       event:
         name: Order Completed
+        timestamp: {const: "2026-11-20T10:00:00Z"}
         userId: {column: customer.id}
         properties.products: {column: lines}
         properties.rush: {column: rush}
@@ -99,7 +101,7 @@ def test_an_id_of_ones_own(tmp_path: Path, collector: Collector):
 
 
 def test_other_types_than_track(tmp_path: Path, collector: Collector):
-    mapping = "event: {type: identify, userId: {column: id}, traits.email: {column: mail}}"
+    mapping = "event: {type: identify, timestamp: now, userId: {column: id}, traits.email: {column: mail}}"
     event = event_of(tmp_path, collector, mapping, "id,mail\n7,ann@example.com\n")
     assert (event["type"], event["userId"], event["traits"]) == ("identify", "7", {"email": "ann@example.com"})
     assert "event" not in event
@@ -124,13 +126,23 @@ def test_columns_that_are_not_there(tmp_path: Path, collector: Collector):
 def test_a_column_of_json_that_is_in_no_line(tmp_path: Path, collector: Collector):
     (tmp_path / "o.jsonl").write_text('{"id": 1, "a": {"b": 2}}\n')
     with pytest.raises(ImportFailed, match=r"does not have the columns di .* are: id, a, a\.b"):
-        import_file(tmp_path / "o.jsonl", collector, "event: {name: X, userId: {column: di}}")
+        import_file(tmp_path / "o.jsonl", collector, "event: {name: X, timestamp: now, userId: {column: di}}")
 
 
 def test_a_column_that_is_there_twice(tmp_path: Path, collector: Collector):
-    (tmp_path / "o.csv").write_text(HEADER.replace("sku", "price") + "o-1,7,2026-11-20,1,2\n")
-    with pytest.raises(ImportFailed, match="does not have the columns sku"):
-        import_file(tmp_path / "o.csv", collector, ORDERS)
+    """It has to be said which is meant; one that nobody asks for does no harm."""
+    file = tmp_path / "o.csv"
+    file.write_text(HEADER.replace("customer", "price").replace("sku", "price") + "o-1,7,2026-11-20,1,2\n")
+    mapping = ORDERS.replace("userId: {column: customer}", "userId: {column: order}").replace(
+        "{column: sku}", "{const: a}"
+    )
+    with pytest.raises(ImportFailed, match=r"o\.csv has the columns price over twice, .* write price#1 for the first"):
+        import_file(file, collector, mapping)
+    assert collector.received == []
+    import_file(file, collector, mapping.replace("{column: price}", '{column: "price#2"}'))
+    assert collector.received[0]["properties"]["products"] == [{"product_id": "a", "price": 1, "quantity": 1}]
+    file.write_text(HEADER.replace("\n", ",x,x\n") + "o-1,7,2026-11-20,a,2,3,4\n")
+    assert import_file(file, collector, ORDERS).accepted == 1
 
 
 @pytest.mark.parametrize(
@@ -166,6 +178,19 @@ def test_a_column_that_is_there_twice(tmp_path: Path, collector: Collector):
         ("event: {name: X, properties.price: {column: a, format: b}}", '.format: "b" is no format of decimals'),
         ("event: {name: X, properties: {column: a}, properties.b: {column: b}}", "another name builds the same field"),
         ("event: {name: X, userId: {column: a, type: text}}", "event.userId.type"),
+        ("event: {name: X}", "event.timestamp: nothing says when the events happened; give timestamp: {column: NAME}"),
+        ("event: {name: X, timestamp: {const: soon}}", 'event.timestamp.const: "soon" is no time; write it like'),
+        ("event: {name: X, timestamp: {const: null}}", "event.timestamp: this is no time"),
+        ("event: {name: X, timestamp: {column: a, default: now}}", 'event.timestamp.default: "now" is no time'),
+        ("event: {name: X}\nwhere: paid", 'where: "paid" is no condition; write {COLUMN: {is: VALUE}}'),
+        ("event: {name: X}\nwhere: {a: b}", 'where.a: "b" is no condition'),
+        ("event: {name: X}\nwhere: {a: {isnt: b}}", "where.a.isnt: there is no such condition; did you mean is"),
+        ("event: {name: X}\nwhere: {a: {in: b}}", 'where.a.in: "b" does not go with in'),
+        ("event: {name: X}\ngroup_by: true", "group_by: true is no column; write {column: NAME}, or false"),
+        (
+            "event: {name: X, properties.products: {column: a}}\ngroup_by: b",
+            "group_by: a column of all products does not go with group_by",
+        ),
         ("format: {type: xls}\nevent: {name: X}", "format.type"),
         ("format: {delimiter: ab}\nevent: {name: X}", 'format.delimiter: "ab" is no delimiter'),
         ("format: {header: false}\nevent: {name: X}", "format.columns: the columns have no names"),
@@ -181,19 +206,24 @@ def test_what_is_wrong_with_a_mapping(text: str, fault: str):
 
 
 def test_all_faults_are_told_at_once_with_their_lines():
-    found = faults("event:\n  name: X\n  user: {column: a}\n  properties.total: {column: b, types: decimal}\n")
-    assert [fault.split(",")[0] for fault in found] == ["line 3", "line 4"]
+    found = faults(
+        "event:\n  name: X\n  timestamp: now\n  user: {column: a}\n  properties.total: {column: b, types: decimal}\n"
+    )
+    assert [fault.split(",")[0] for fault in found] == ["line 4", "line 5"]
     assert 'event["properties.total"].types' in found[1]
 
 
 def test_values_from_the_environment(tmp_path: Path, collector: Collector):
-    mapping = parse("event: {name: X, userId: {column: a}, properties.shop: {const: '${SHOP}'}}", env={"SHOP": "north"})
+    mapping = parse(
+        "event: {name: X, timestamp: now, userId: {column: a}, properties.shop: {const: '${SHOP}'}}",
+        env={"SHOP": "north"},
+    )
     assert mapping.event is not None
     assert type(mapping.event["properties"]["shop"].const) is str
 
 
 def test_mappings_that_do_the_same_are_the_same():
-    one = parse("event: {name: X, userId: {column: a}}", env={})
-    two = parse("# a remark\nevent:\n  userId: {column: a}\n  name: X\n", env={})
-    other = parse("event: {name: X, userId: {column: b}}", env={})
+    one = parse("event: {name: X, timestamp: now, userId: {column: a}}", env={})
+    two = parse("# a remark\nevent:\n  timestamp: now\n  userId: {column: a}\n  name: X\n", env={})
+    other = parse("event: {name: X, timestamp: now, userId: {column: b}}", env={})
     assert one.digest == two.digest != other.digest

@@ -127,6 +127,14 @@ def test_json():
         ("1997011", "%Y%m%d", None, NO),  # would be the 11th or the 1st of January, as one likes
         ("19970231", "%Y%m%d", None, NO),
         ("22/11/2026", None, None, NO),
+        ("2025-03-11 18:05:09 +0100", None, "Asia/Tokyo", "2025-03-11T17:05:09.000Z"),
+        ("2025-03-11 18:05:09 UTC", None, None, "2025-03-11T18:05:09.000Z"),
+        ("1763806500", None, "Europe/Paris", "2025-11-22T10:15:00.000Z"),
+        ("0000-00-00 00:00:00", None, None, NO),
+        ("45731", None, None, NO),  # a spreadsheet's day, or a second of 1970: it has to be said
+        ("45731.75", "excel", "Europe/Paris", "2025-03-15T17:00:00.000Z"),
+        ("45731", "excel", None, "2025-03-15T00:00:00.000Z"),
+        ("2025-03-15", "excel", None, NO),
         ("tomorrow", None, None, NO),
         ("", None, None, NO),
     ],
@@ -141,6 +149,19 @@ def test_times_that_are_times_already():
     assert made(date(2026, 11, 22), "timestamp") == "2026-11-22T00:00:00.000Z"
     assert made(19970118, "timestamp", "%Y%m%d") == "1997-01-18T00:00:00.000Z"
     assert made(1763806500, "timestamp", "unix") == "2025-11-22T10:15:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("03/04/2025", "as with format: DD/MM/YYYY or MM/DD/YYYY"),
+        ("3.4.2025 10:15", "as with format: DD.MM.YYYY or MM.DD.YYYY"),
+        ("45731,5", "as with format: excel"),
+    ],
+)
+def test_times_that_can_be_read_in_two_ways_are_asked_about(text: str, said: str):
+    with pytest.raises(BadRow, match=said):
+        converter("timestamp", "timestamp", None, None)(text)
 
 
 def test_days():

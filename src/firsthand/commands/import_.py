@@ -110,6 +110,10 @@ def _page(summary: "Summary") -> Iterator[str]:
         yield f"  {summary.accepted:>12,}  events accepted"
         if summary.duplicates:
             yield f"  {summary.duplicates:>12,}  had arrived already, from a run that was cut short"
+        if summary.joined:
+            yield f"  {summary.joined:>12,}  further lines of the same orders"
+        if summary.skipped:
+            yield f"  {summary.skipped:>12,}  left out, as where says"
         yield f"  {summary.rejected:>12,}  rows set aside"
     if summary.rejects is not None:
         yield f"Why rows were set aside stands in {summary.rejects}"

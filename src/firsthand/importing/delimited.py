@@ -18,7 +18,8 @@ _BLANKS = re.compile("[ \t]+")
 
 
 class DelimitedReader:
-    """One row a line, or several where a quoted field has line ends. Empty lines are skipped."""
+    """One row a line, or several where a quoted field has line ends. Empty lines are skipped, and so are those of
+    nothing but delimiters, as spreadsheets write them below a table."""
 
     def __init__(self, file: IO[bytes], done: Callable[[], float], name: str, format: Format) -> None:
         self._file = file
@@ -57,8 +58,9 @@ class DelimitedReader:
         for row in self._rows():
             if row.fault is None and len(row.cells) != width:
                 fault = BadRow("columns", f"{len(row.cells)} columns where {width} are expected")
-                row = Row(row.line, None, row.raw, fault)
-            yield row
+                row = Row(row.line, row.cells, row.raw, fault)
+            if row.fault is not None or any(row.cells):
+                yield row
 
     def fraction(self) -> float:
         return self._done()

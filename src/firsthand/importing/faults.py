@@ -14,13 +14,17 @@ class ImportFailed(Exception):
 
 
 class BadRow(Exception):
-    """A row that can't become an event. `field` is the field of the event it is about, if it is about one."""
+    """A row that can't become an event. `field` is the field of the event it is about, if it is about one.
 
-    def __init__(self, code: str, reason: str, field: str | None = None) -> None:
+    `line`: of several rows that are one event, the one that is to blame; None: they all are.
+    """
+
+    def __init__(self, code: str, reason: str, field: str | None = None, line: int | None = None) -> None:
         super().__init__(reason)
         self.code = code
         self.reason = reason
         self.field = field
+        self.line = line
 
 
 class Reject(msgspec.Struct, frozen=True):

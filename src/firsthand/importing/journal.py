@@ -4,7 +4,8 @@ A file of SQLite, in the data folder or beside the imported file, each change sy
 by the file's content, the source, where it was sent, and by what rule its events get their ids.
 
 An import has turns. The first takes all lines. When the mapping is another one than before, the next turn takes the
-lines that were refused and those never reached: what has been accepted is an event already and stays as it is.
+lines that were refused, those that `where` left out, and those never reached: what has been accepted is an event
+already and stays as it is.
 """
 
 import time
@@ -24,13 +25,16 @@ CREATE TABLE IF NOT EXISTS imports (
     id INTEGER PRIMARY KEY, file TEXT NOT NULL, source TEXT NOT NULL, destination TEXT NOT NULL, ids TEXT NOT NULL,
     mapping TEXT NOT NULL, turn INTEGER NOT NULL, reached INTEGER NOT NULL, line INTEGER NOT NULL,
     offset INTEGER NOT NULL, accepted INTEGER NOT NULL, rejects_bytes INTEGER NOT NULL, finished_ms INTEGER,
+    open_group TEXT,
     UNIQUE (file, source, destination, ids));
 CREATE TABLE IF NOT EXISTS in_flight (
     import INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, sent_ms INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS rejected (
-    import INTEGER NOT NULL, turn INTEGER NOT NULL, line INTEGER NOT NULL,
+    import INTEGER NOT NULL, turn INTEGER NOT NULL, line INTEGER NOT NULL, skipped INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (import, turn, line)) WITHOUT ROWID;
 """
+NEWER = {"imports": "open_group TEXT", "rejected": "skipped INTEGER NOT NULL DEFAULT 0"}
+"""Columns that the first journals did not have."""
 LINES_AT_A_TIME = 1_000
 
 
@@ -55,6 +59,8 @@ class Import(msgspec.Struct):
     rejects_bytes: int
     """How much of the file of rejects belongs to what is acknowledged."""
     finished_ms: int | None = None
+    open_group: str | None = None
+    """Where the rows at `line` may go on with a group that was too large, its value. See `groups`."""
 
     @property
     def place(self) -> Place:
@@ -81,6 +87,10 @@ class Journal:
                 self._db.pragma(*pragma.split("="))
             with transaction(self._db):
                 self._db.execute(SCHEMA)
+                for table, column in NEWER.items():
+                    there = [name for _, name, *_ in self._db.execute(f"PRAGMA table_info({table})")]
+                    if column.split()[0] not in there:
+                        self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column}")
         except apsw.BusyError:
             raise ImportFailed("this file is being imported by another process: wait until it is done") from None
         except (apsw.Error, OSError) as error:
@@ -93,7 +103,10 @@ class Journal:
         """The import as it stands, made where there is none. `first` is where the file's first row begins."""
         found = self._find(key)
         if found is None:
-            sql = "INSERT INTO imports VALUES (NULL, ?, ?, ?, ?, ?, 1, 0, ?, ?, 0, 0, NULL)"
+            sql = (
+                "INSERT INTO imports (file, source, destination, ids, mapping, turn, reached, line, offset, accepted,"
+                " rejects_bytes) VALUES (?, ?, ?, ?, ?, 1, 0, ?, ?, 0, 0)"
+            )
             with self._writing():
                 self._db.execute(sql, (*msgspec.structs.astuple(key), mapping, *first))
             found = self._find(key)
@@ -101,11 +114,11 @@ class Journal:
         return found
 
     def next_turn(self, work: Import, mapping: str, first: Place) -> None:
-        """Begin again with another mapping: what was refused, and what was never reached."""
+        """Begin again with another mapping: what was refused or left out, and what was never reached."""
         work.mapping, work.turn = mapping, work.turn + 1
         work.reached = max(work.reached, work.line - 1)
         work.line, work.offset = first
-        work.rejects_bytes, work.finished_ms = 0, None
+        work.rejects_bytes, work.finished_ms, work.open_group = 0, None, None
         with self._writing():
             self._save(work)
 
@@ -117,19 +130,19 @@ class Journal:
         return now_ms
 
     def acknowledged(
-        self, work: Import, after: Place, accepted: int, rejected: Sequence[int], rejects_bytes: int
+        self, work: Import, after: Place, accepted: int, rejected: Sequence[int], skipped: Sequence[int]
     ) -> None:
-        """Everything in front of a place is done: accepted, or refused and set aside."""
+        """Everything in front of a place is done: accepted, refused and set aside, or left out as the mapping says."""
         work.line, work.offset = after
         work.accepted += accepted
-        work.rejects_bytes = rejects_bytes
         with self._writing():
             self._save(work)
             self._db.execute("DELETE FROM in_flight WHERE import = ? AND last < ?", (work.id, work.line))
             retried = "DELETE FROM rejected WHERE import = ? AND turn < ? AND line < ?"
             self._db.execute(retried, (work.id, work.turn, work.line))
-            rows = [(work.id, work.turn, line) for line in rejected]
-            self._db.executemany("INSERT OR IGNORE INTO rejected VALUES (?, ?, ?)", rows)
+            rows = [(work.id, work.turn, line, lines is skipped) for lines in (rejected, skipped) for line in lines]
+            sql = "INSERT OR IGNORE INTO rejected (import, turn, line, skipped) VALUES (?, ?, ?, ?)"
+            self._db.executemany(sql, rows)
 
     def finish(self, work: Import) -> None:
         work.finished_ms = self._now_ms()
@@ -142,12 +155,14 @@ class Journal:
         rows = self._db.execute("SELECT first, last, sent_ms FROM in_flight WHERE import = ?", (work.id,))
         return [OnTheWay(*row) for row in rows]
 
-    def rejected(self, work: Import) -> int:
-        """How many lines are refused as of now."""
-        return int(self._db.execute("SELECT count(*) FROM rejected WHERE import = ?", (work.id,)).get)
+    def not_taken(self, work: Import) -> tuple[int, int]:
+        """How many lines are refused as of now, and how many are left out."""
+        sql = "SELECT count(*), coalesce(sum(skipped), 0) FROM rejected WHERE import = ?"
+        found: Any = self._db.execute(sql, (work.id,)).fetchone()
+        return found[0] - found[1], found[1]
 
     def to_try_again(self, work: Import) -> Iterator[int]:
-        """The lines refused in earlier turns that this turn has not come to yet, in order."""
+        """The lines refused or left out in earlier turns that this turn has not come to yet, in order."""
         after = work.line - 1
         sql = "SELECT DISTINCT line FROM rejected WHERE import = ? AND turn < ? AND line > ? ORDER BY line LIMIT ?"
         lines: list[Any]
@@ -157,8 +172,8 @@ class Journal:
 
     def _find(self, key: Key) -> Import | None:
         sql = (
-            "SELECT id, mapping, turn, reached, line, offset, accepted, rejects_bytes, finished_ms FROM imports"
-            " WHERE file = ? AND source = ? AND destination = ? AND ids = ?"
+            "SELECT id, mapping, turn, reached, line, offset, accepted, rejects_bytes, finished_ms, open_group"
+            " FROM imports WHERE file = ? AND source = ? AND destination = ? AND ids = ?"
         )
         row: Any = self._db.execute(sql, msgspec.structs.astuple(key)).fetchone()
         return None if row is None else Import(*row)

@@ -32,8 +32,11 @@ from firsthand.importing import moments, numbers
 from firsthand.importing.fields import FIELDS, OBJECTS, ValueType, usual_type
 from firsthand.importing.format import Format
 from firsthand.importing.template import BadTemplate, parts_of
+from firsthand.times import read_time
 
 TYPES: tuple[str, ...] = get_args(EventType)
+PARTS = ("format", "event", "where", "group_by")
+CONDITIONS = ("is", "is_not", "in")
 
 
 class Column(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -54,6 +57,21 @@ class Template(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     template: str
     default: Any = None
     """For rows in which a column of the template is empty."""
+    format: str | None = None
+    zone: str | None = None
+    """Of a timestamp that is made of several columns."""
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """Which rows become events, by one column. Case and blanks at the ends don't count."""
+
+    column: str
+    accepted: bool
+    """Whether the texts are those that are taken, or those that are not."""
+    texts: tuple[str, ...]
+
+    def holds(self, text: str) -> bool:
+        return (text.casefold() in self.texts) == self.accepted
 
 
 Value = Column | Const | Template
@@ -69,6 +87,10 @@ class Mapping(msgspec.Struct, frozen=True):
     """None: the columns are named as the fields of events are, or the rows are events."""
     name: str | None = None
     """The name of every event, in place of the mapping's own."""
+    where: tuple[Condition, ...] = ()
+    group_by: str | bool | None = None
+    """The column whose value makes one event of the rows that follow each other with it. False: each row is an event,
+    also where they have the same order id; None: nobody has said so."""
 
     @property
     def digest(self) -> str:
@@ -101,15 +123,69 @@ def parse(text: str, name: str | None = None, env: Dict[str, str] = os.environ, 
         document.fault((), f"{shown(tree)} is not accepted here", "give a mapping with format and event")
         document.raise_faults()
     for key in tree:
-        if key not in ("format", "event"):
-            document.fault((key,), "there is no such field", did_you_mean(key, ("format", "event")))
+        if key not in PARTS:
+            document.fault((key,), "there is no such field", did_you_mean(key, PARTS))
     written = tree.get("format", {})
     format = convert(document, Format, written, ("format",))
     if format is not msgspec.UNSET:
         formats.check(document, format, written)
     event = _Event(document).read(tree.get("event"), name)
+    where = _where(document, tree.get("where", {}))
+    group_by = _group_by(document, tree.get("group_by"), event)
     document.raise_faults()
-    return Mapping(format, event, name)
+    return Mapping(format, event, name, where, group_by)
+
+
+def _where(document: Document, written: Any) -> tuple[Condition, ...]:
+    found: list[Condition] = []
+    remedy = "write {COLUMN: {is: VALUE}}, {COLUMN: {is_not: VALUE}} or {COLUMN: {in: [VALUE, …]}}"
+    if not isinstance(written, dict):
+        document.fault(("where",), f"{shown(written)} is no condition", remedy)
+        return ()
+    for column, tests in written.items():
+        if not isinstance(tests, dict) or not tests:
+            document.fault(("where", column), f"{shown(tests)} is no condition", remedy)
+            continue
+        for test, value in tests.items():
+            path: Place = ("where", column, test)
+            if test not in CONDITIONS:
+                document.fault(path, "there is no such condition", did_you_mean(test, CONDITIONS))
+            elif isinstance(value, list) != (test == "in") and not (test == "is_not" and isinstance(value, list)):
+                document.fault(path, f"{shown(value)} does not go with {test}", remedy)
+            else:
+                paths: list[Place] = [(*path, i) for i in range(len(value))] if isinstance(value, list) else [path]
+                values = value if isinstance(value, list) else [value]
+                texts = [_written(document, item, place) for item, place in zip(values, paths, strict=True)]
+                found.append(Condition(column, test != "is_not", tuple(texts)))
+    return tuple(found)
+
+
+def _written(document: Document, value: Any, path: Place) -> str:
+    """A value as it is written: `1.10` is not 1.1 to a column of text."""
+    if isinstance(value, dict | list):
+        document.fault(path, f"{shown(value)} is no value of a cell", "give a text")
+    text = str(value) if isinstance(value, FromEnvironment) else document.raw(path)
+    return "" if value is None or text is None else text.strip().casefold()
+
+
+def _group_by(document: Document, written: Any, event: Tree) -> str | bool | None:
+    if isinstance(written, dict) and written.keys() == {"column"}:
+        written = written["column"]
+    if written is None or written is False:
+        return written
+    if not isinstance(written, str):
+        remedy = "write {column: NAME}, or false where each row is an event"
+        document.fault(("group_by",), f"{shown(written)} is no column", remedy)
+        return None
+    properties = event.get("properties")
+    if isinstance(properties, Column) or (
+        isinstance(properties, dict) and isinstance(properties.get("products"), Column)
+    ):
+        what = "a column of all products does not go with group_by"
+        document.fault(
+            ("group_by",), what, "list what each row has, products: [{product_id: …}], or leave group_by out"
+        )
+    return str(written)
 
 
 def put(tree: Tree, steps: list[str], node: Any) -> bool:
@@ -146,10 +222,14 @@ class _Event:
                 self._fault(path, "an event has no such field", did_you_mean(key, FIELDS))
                 continue
             literal = key in ("name", "event", "type", "category") and isinstance(value, str)
+            if key == "timestamp" and value == "now":
+                tree[key] = Const(None)
+                continue
             node = Const(_plain(value)) if literal else self._node(value, path)
             if node is not None:
                 self._put(tree, key, node, path)
         self._name(tree, name)
+        self._timestamp(tree, written)
         return tree
 
     def _name(self, tree: Tree, name: str | None) -> None:
@@ -167,6 +247,24 @@ class _Event:
         if name is None and given is None:
             self._fault(("event", "name"), "the events have no name", "give one, such as name: Order Completed")
         tree["event"] = given if name is None else Const(name)
+
+    def _timestamp(self, tree: Tree, written: Dict[str, Any]) -> None:
+        """Rows are of the past: where nobody says when they happened, none of them happened now."""
+        if "timestamp" not in written:
+            remedy = "give timestamp: {column: NAME}; or timestamp: now, where they happen as they are imported"
+            self._fault(("event", "timestamp"), "nothing says when the events happened", remedy)
+            return
+        node = tree.get("timestamp")
+        fixed = "const" if isinstance(node, Const) and written["timestamp"] != "now" else "default"
+        value = node.const if isinstance(node, Const) else getattr(node, "default", None)
+        if isinstance(node, dict | list) or (value is None and fixed == "const"):
+            self._fault(("event", "timestamp"), "this is no time", "give a column, a template or a constant")
+        elif value is not None:
+            try:
+                read_time(value)
+            except ValueError:
+                remedy = 'write it like "2026-11-22T10:15:00Z"'
+                self._fault(("event", "timestamp", fixed), f"{shown(value)} is no time", remedy)
 
     def _put(self, tree: Tree, key: str, node: Any, path: Place) -> None:
         if not put(tree, key.split("."), node):
@@ -211,20 +309,23 @@ class _Event:
             return Const(_plain(written["const"]))
         found: Value | Any = convert(self._document, KINDS[kind], written, path)
         if isinstance(found, Template):
-            found = Template(template=str(found.template), default=_plain(found.default))
+            found = msgspec.structs.replace(found, template=str(found.template), default=_plain(found.default))
             try:
                 parts_of(found.template)
             except BadTemplate as error:
                 self._fault((*path, "template"), str(error), 'write it like "order-{line}" or "{shop}-{number}"')
+            self._check(found, None, path)
         elif isinstance(found, Column):
             found = msgspec.structs.replace(found, column=str(found.column), default=_plain(found.default))
-            self._check(found, path)
+            self._check(found, found.type, path)
         else:
             return None
         return found
 
-    def _check(self, column: Column, path: Place) -> None:
-        type = column.type or usual_type([step for key in path[1:] for step in str(key).split(".")])
+    def _check(self, column: Column | Template, type: ValueType | None, path: Place) -> None:
+        if isinstance(column, Template):
+            type = "timestamp" if path == ("event", "timestamp") else "string"
+        type = type or usual_type([step for key in path[1:] for step in str(key).split(".")])
         wrong = None
         if column.format is not None and type not in ("timestamp", "date", "decimal"):
             wrong = "this has no format", "say type: timestamp, date or decimal with it, or leave it out"

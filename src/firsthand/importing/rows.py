@@ -20,8 +20,8 @@ START = Place(1, 0)
 
 
 class Row(NamedTuple):
-    """`cells` are what the reader's `column` reads. `raw` is the row as it stands in the file: text, bytes where they
-    are no text, or a function that makes something for JSON of it."""
+    """`cells` are what the reader's `column` reads, as long as there is no fault. `raw` is the row as it stands in the
+    file: text, bytes where they are no text, or a function that makes something for JSON of it."""
 
     line: int
     cells: Any
@@ -40,7 +40,8 @@ class Reader(Protocol):
     """Behind the row yielded last."""
 
     def column(self, name: str) -> Get:
-        """Reads one column, or by a dotted name what is inside one. Raises KeyError where there is none."""
+        """Reads one column, or by a dotted name what is inside one. Raises KeyError where there is none, Ambiguous
+        where there are several."""
         ...
 
     def rows(self, start: Place) -> Iterator[Row]:
@@ -68,10 +69,20 @@ def inside(get: Get, steps: Sequence[str]) -> Get:
     return read
 
 
+class Ambiguous(KeyError):
+    """Several columns have the name."""
+
+
 def by_index(columns: Sequence[str], name: str) -> Get:
-    """A column of rows that are tuples. Raises KeyError; a name that stands twice is no column's name."""
-    if columns.count(name) == 1:
-        index = columns.index(name)
+    """A column of rows that are tuples; `price#2` is the second of that name. Raises KeyError."""
+    places = [index for index, column in enumerate(columns) if column == name]
+    if len(places) > 1:
+        raise Ambiguous(name)
+    plain, mark, number = name.rpartition("#")
+    if not places and mark and number.isdecimal() and 1 <= int(number) <= columns.count(plain):
+        places = [[index for index, column in enumerate(columns) if column == plain][int(number) - 1]]
+    if places:
+        (index,) = places
         return lambda cells: cells[index]
     prefix, dot, rest = name.rpartition(".")
     if not dot or name in columns:

@@ -5,6 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,7 @@ from firsthand.event import format_time
 from firsthand.importing.batches import Batch, batches
 from firsthand.importing.collector import Collector, Taken
 from firsthand.importing.destination import Arrived, Destination
-from firsthand.importing.events import id_prefix, maker
+from firsthand.importing.events import Maker, id_prefix
 from firsthand.importing.journal import Import, Journal, Key
 from firsthand.importing.mapping import Mapping
 from firsthand.importing.progress import Watcher
@@ -26,8 +27,12 @@ IN_FLIGHT = 4
 batch is made meanwhile, and keeps the file's order."""
 
 
+LOOK_AHEAD = 10_000
+"""Rows that are looked at before anything is sent, for lines of one order."""
+
+
 class Summary(msgspec.Struct):
-    """What a run did. `read` = `accepted` + `duplicates` + `rejected`."""
+    """What a run did. `read` = `accepted` + `duplicates` + `joined` + `skipped` + `rejected`."""
 
     file: str
     source: str
@@ -39,6 +44,10 @@ class Summary(msgspec.Struct):
     """By the collector; what it already knew is among them."""
     duplicates: int = 0
     """On their way when an earlier run ended, found in the log, and not sent again."""
+    joined: int = 0
+    """Rows that are in the event of a row in front of them."""
+    skipped: int = 0
+    """Rows that the mapping leaves out."""
     rejected: int = 0
     seconds: float = 0.0
     already_imported: str | None = None
@@ -46,6 +55,7 @@ class Summary(msgspec.Struct):
     total_accepted: int = 0
     """By all runs together."""
     total_rejected: int = 0
+    total_skipped: int = 0
     rejects: str | None = None
     """The file of the rows set aside."""
     message_id: str | None = None
@@ -93,7 +103,9 @@ class Run:
         reader = self._reader = file.reader(self._mapping.format)
         self._stack.callback(reader.close)
         mapping = msgspec.structs.replace(self._mapping, format=file.format)
-        self._make = maker(mapping, reader, file_hash, self._path.name)
+        self._make = Maker(mapping, reader, file_hash, self._path.name)
+        for _ in islice(self._make.groups(reader.first), LOOK_AHEAD):
+            pass
         if not mapping.ids:
             self.summary.message_id = f"{id_prefix(file_hash)}{{line}}"
             self.summary.own_ids = mapping.event is None and "messageId" in reader.columns
@@ -114,13 +126,17 @@ class Run:
             if work.finished_ms is None and work.place != self._reader.first:
                 self._watch.note(f"going on at line {work.line:,}; what is before it was done in an earlier run")
             return work.finished_ms is None
-        rejected = self._journal.rejected(work)
+        rejected, skipped = self._journal.not_taken(work)
         if work.accepted:
             self._watch.note(
                 f"{work.accepted:,} rows were imported with another mapping: they are events and stay as they are."
-                + (f" The {rejected:,} rows that were set aside are tried again" if rejected else "")
+                + (
+                    f" The {rejected + skipped:,} rows that were not taken are tried again"
+                    if rejected + skipped
+                    else ""
+                )
             )
-        if work.finished_ms is not None and not rejected:
+        if work.finished_ms is not None and not rejected + skipped:
             return False
         self._journal.next_turn(work, mapping.digest, self._reader.first)
         return True
@@ -139,7 +155,8 @@ class Run:
         wanted = _wanted(work, self._journal)
         under_way: deque[tuple[Batch, asyncio.Task[Taken]]] = deque()
         try:
-            for batch in batches(self._reader, work.place, self._make, wanted, self._most):
+            groups = self._make.groups(work.place, work.open_group)
+            for batch in batches(self._reader, work.place, groups, self._make, wanted, self._most):
                 if len(under_way) == in_flight:
                     await self._settle(under_way, rejects)
                 self._file.check_unchanged()
@@ -164,21 +181,24 @@ class Run:
         taken = await task
         under_way.popleft()
         for refused in taken.rejected:
-            batch.reject(batch.lines[refused.index], batch.raws[refused.index], refused.fault())
+            batch.reject(batch.rows[refused.index], refused.fault())
         batch.rejects.sort(key=lambda reject: reject.line)
-        size = rejects.add(batch.rejects)
+        self._work.rejects_bytes = rejects.add(batch.rejects)
+        self._work.open_group = batch.open
         lines = [reject.line for reject in batch.rejects]
-        self._journal.acknowledged(self._work, batch.after, taken.accepted + batch.known, lines, size)
+        self._journal.acknowledged(self._work, batch.after, taken.accepted + batch.known, lines, batch.skipped)
         self.summary.read += batch.read
         self.summary.sent += len(batch.events) - batch.known
         self.summary.accepted += taken.accepted
         self.summary.duplicates += batch.known
+        self.summary.skipped += len(batch.skipped)
         self.summary.rejected += len(lines)
+        self.summary.joined += batch.read - taken.accepted - batch.known - len(batch.skipped) - len(lines)
         self._watch.rows(self.summary.read, batch.fraction)
 
     def _add_totals(self) -> None:
         self.summary.total_accepted = self._work.accepted
-        self.summary.total_rejected = self._journal.rejected(self._work)
+        self.summary.total_rejected, self.summary.total_skipped = self._journal.not_taken(self._work)
         if self.summary.total_rejected:
             self.summary.rejects = f"{self._path}.rejects.jsonl"
 

@@ -37,6 +37,11 @@ def converter(field: str, type: ValueType | None, format: str | None, zone: str 
     return as_it_is
 
 
+def is_empty(value: Any) -> bool:
+    """A cell may be empty in the way of each format: no text, null, or not a number."""
+    return value is None or value == "" or value != value or (isinstance(value, str) and value.isspace())
+
+
 def as_it_is(value: Any) -> Any:
     return msgspec.Raw(numbers.format_decimal(value)) if isinstance(value, Decimal) and value.is_finite() else value
 
