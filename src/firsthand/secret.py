@@ -20,6 +20,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from firsthand.config.faults import ConfigError, Fault
+from firsthand.private import make_private_folder
 from firsthand.settings import Settings
 
 FILE = "secret.key"
@@ -47,7 +48,7 @@ def load(settings: Settings) -> "Secret":
 def _make(path: Path) -> bytes:
     """Writes a new secret beside `path` and then gives it that name, unless another process was quicker: so the file
     is there whole or not at all, and all processes have the same."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(path.parent)
     handle, name = tempfile.mkstemp(prefix=f".{FILE}.", dir=path.parent)  # for its owner's eyes only, 0600
     try:
         with open(handle, "wb") as file:

@@ -20,6 +20,7 @@ import apsw
 import structlog
 
 from firsthand.eventlog.base import DamagedLog
+from firsthand.private import create_private, make_private
 from firsthand.settings import Settings
 
 log = structlog.get_logger()
@@ -60,13 +61,13 @@ def claim(directory: Path, whole: bool) -> None:
 
     A `whole` gateway suffers no other beside it; parts of one may share a folder, each with roles of its own.
     """
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    handle = (directory / "gateway.lock").open("a+")
+    handle = _open_lock(directory, "gateway")
     try:
         fcntl.flock(handle, (fcntl.LOCK_EX if whole else fcntl.LOCK_SH) | fcntl.LOCK_NB)
     except BlockingIOError:
         raise DataInUse(f"another gateway runs on {directory}: stop it, or give this one a --data of its own") from None
     _claims.append(handle)
+    make_private(directory)  # also what an older version left
 
 
 def run_role(role: str, settings: Settings) -> None:
@@ -103,9 +104,15 @@ def _is_database(file: Path) -> bool:
         return raw.read(16) in (b"SQLite format 3\0", b"")
 
 
+def _open_lock(directory: Path, name: str) -> IO[str]:
+    path = directory / f"{name}.lock"
+    create_private(path)
+    return path.open("a+")
+
+
 def _lock(directory: Path, role: str) -> IO[str]:
     """The right to write a role's files. A predecessor that is still draining is waited for."""
-    handle = (directory / f"{role}.lock").open("a+")
+    handle = _open_lock(directory, role)
     deadline = time.monotonic() + LOCK_SECONDS
     while True:
         try:
@@ -124,7 +131,7 @@ def _lock(directory: Path, role: str) -> IO[str]:
 
 def try_lock(directory: Path, role: str) -> IO[str] | None:
     """The right to write a role's files, until the handle is closed; None while a process has that role."""
-    handle = (directory / f"{role}.lock").open("a+")
+    handle = _open_lock(directory, role)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from firsthand.consent.decision import Decision
 from firsthand.event import Event
-from firsthand.reasons import Filtered
+from firsthand.reasons import Dead, Filtered
 from firsthand.vendors import criteo_s2s, raptor
 from firsthand.vendors.anonymity import anonymous_url, ids_of
 from firsthand.vendors.base import Identity, Input, Setup
@@ -121,3 +121,22 @@ def test_raptor_is_sent_nothing_of_a_visitor_who_is_not_to_be_named() -> None:
     setup = Setup(settings, raptor.VENDOR.endpoints(settings, None))
     with pytest.raises(Filtered):
         raptor.VENDOR.build(setup, [Input(visit(), "Page Viewed", Identity(), Decision("anonymise", "tcf"))])
+
+
+# Vendor ids
+
+
+PERSONS = ["ann@shop.example", "ann%40shop.example", "YW5uQHNob3AuZXhhbXBsZQ==", "+49 170 1234567", "tel:01701234567"]
+
+
+@pytest.mark.parametrize("person", PERSONS)
+@pytest.mark.parametrize(("vendor", "id"), [("criteo", "criteo_gum_id"), ("raptor", "raptor_reaid")])
+def test_an_id_that_is_an_address_or_a_number_never_leaves(person: str, vendor: str, id: str) -> None:
+    event, known = visit(), Identity({**IDS, "raptor_sid": "0a1b" * 8, id: person})
+    settings: Any = CriteoS2S(partner_id="12345", mapping_key="123") if vendor == "criteo" else Raptor(customer_id="1")
+    module: Any = criteo_s2s.VENDOR if vendor == "criteo" else raptor.VENDOR
+    setup = Setup(settings, module.endpoints(settings, None))
+    with pytest.raises(Dead) as refusal:
+        module.build(setup, [Input(event, "Page Viewed", known, Decision("allow", "none"))])
+    assert (refusal.value.reason.code, refusal.value.reason.field) == ("field_invalid", f"context.ids.{id}")
+    assert person not in str(refusal.value)

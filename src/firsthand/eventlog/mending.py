@@ -16,6 +16,7 @@ import apsw
 from firsthand.eventlog.base import FORMAT, PARTITIONS, Gap, LogUnavailable, Position, Row
 from firsthand.eventlog.files import checksum, log_bytes
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
+from firsthand.private import create_private
 
 COPY = "events.mended.db"
 CHUNK = 1_000
@@ -35,6 +36,7 @@ def mend(directory: Path, db: apsw.Connection, head: Position, counts: Mapping[i
         raise LogUnavailable(f"the event log is damaged; mending it takes {needed >> 20} MiB of free disk", 60)
     forget_copy(directory)
     reader = SqliteLogReader(directory)
+    create_private(directory / COPY)
     copy = apsw.Connection(str(directory / COPY))
     try:
         copy.pragma("page_size", db.pragma("page_size"))

@@ -20,6 +20,7 @@ import structlog
 
 from firsthand.eventlog.base import Position, message_key
 from firsthand.eventlog.files import transaction
+from firsthand.private import create_private
 
 DAY = 86_400.0
 PAGE_BYTES = 1024
@@ -154,6 +155,7 @@ class Seen:
 
 
 def _open(path: Path) -> apsw.Connection:
+    create_private(path)
     db = apsw.Connection(str(path))
     db.pragma("page_size", PAGE_BYTES)
     for pragma in ("journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=4000", "cache_size=-65536"):

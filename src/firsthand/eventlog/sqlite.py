@@ -26,6 +26,7 @@ from firsthand.eventlog.mending import forget_copy, mend
 from firsthand.eventlog.notes import Notes, write
 from firsthand.eventlog.retention import drop_oldest
 from firsthand.eventlog.seen import Seen, SeenDamaged
+from firsthand.private import create_private
 
 log = structlog.get_logger()
 
@@ -90,6 +91,7 @@ class SqliteLogWriter:
         self._thread.start()
 
     def _open(self, path: Path) -> None:
+        create_private(path)
         self._db = apsw.Connection(str(path))
         self._db.set_busy_timeout(5_000)  # a reader that opens the file first after a crash holds it for a moment
         for pragma in ("journal_mode=wal", "synchronous=full", "wal_autocheckpoint=1000", "cache_size=-16384"):

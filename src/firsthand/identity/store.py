@@ -20,6 +20,7 @@ from firsthand.eventlog.files import open_reader, transaction
 from firsthand.eventlog.wiping import wipe
 from firsthand.identity.mending import DAMAGED, finish, mend
 from firsthand.identity.profile import Profile, Ref
+from firsthand.private import create_private
 
 log = structlog.get_logger()
 
@@ -190,7 +191,7 @@ def _salt(path: Path) -> bytes:
 
 
 def _open(path: Path) -> apsw.Connection:
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # SQLite gives its journal the same mode
+    create_private(path)
     db = apsw.Connection(str(path))
     db.set_busy_timeout(5_000)
     # Deleted bytes are overwritten where they stood. Checkpoints wait for the disk, so they are made elsewhere.

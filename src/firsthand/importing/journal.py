@@ -19,6 +19,7 @@ import msgspec
 from firsthand.eventlog.files import transaction
 from firsthand.importing.faults import ImportFailed
 from firsthand.importing.rows import Place
+from firsthand.private import create_private
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS imports (
@@ -80,7 +81,7 @@ class Journal:
         """Raises ImportFailed where another import has the file open, or where it can't be written."""
         self._clock = clock
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            create_private(path)
             self._db = apsw.Connection(str(path))
             # Exclusive: two imports of one file at a time would each believe in a progress of its own.
             for pragma in ("locking_mode=exclusive", "journal_mode=wal", "synchronous=full"):

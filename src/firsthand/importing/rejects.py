@@ -1,7 +1,6 @@
 """The file of rows set aside: one JSON object a line, in the order of the imported file."""
 
 import os
-import stat
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
@@ -9,6 +8,7 @@ from typing import IO
 import msgspec
 
 from firsthand.importing.faults import ImportFailed, Reject
+from firsthand.private import create_private
 
 
 class Rejects:
@@ -17,7 +17,6 @@ class Rejects:
     def __init__(self, imported: Path, size: int) -> None:
         """`size` is how many bytes of it count; what is behind them is written again."""
         path = self.path = imported.with_name(f"{imported.name}.rejects.jsonl")
-        self._imported = imported
         self._file: IO[bytes] | None = None
         if path.exists():
             self._open()
@@ -50,8 +49,7 @@ class Rejects:
     def _open(self) -> None:
         if self._file is None:
             try:
-                # It has the same people in it as the file it comes from: nobody else may read it.
-                mode = stat.S_IMODE(self._imported.stat().st_mode) & 0o666 | 0o600
-                self._file = os.fdopen(os.open(self.path, os.O_RDWR | os.O_CREAT, mode), "r+b")
+                create_private(self.path)
+                self._file = self.path.open("r+b")
             except OSError as error:
                 raise ImportFailed(f"the rejects can't be written to {self.path}: {error.strerror}") from None

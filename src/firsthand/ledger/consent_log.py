@@ -25,6 +25,7 @@ import structlog
 
 from firsthand.event import format_time, parse_time
 from firsthand.ledger.records import LaneBatch
+from firsthand.private import create_private
 
 log = structlog.get_logger()
 
@@ -190,6 +191,7 @@ class ConsentLog:
         says, so the caller has the ledger written through first."""
         exported = Exported(self.head.sequence, self.head.hash.hex(), format_time(now_ms))
         try:
+            create_private(self._heads)
             with self._heads.open("ab") as file:
                 if file.tell() and not self._heads.read_bytes().endswith(b"\n"):
                     file.write(b"\n")

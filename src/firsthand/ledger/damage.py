@@ -13,6 +13,7 @@ import msgspec
 
 from firsthand.eventlog.files import UNREADABLE
 from firsthand.ledger.base import LedgerDamaged, LedgerUnavailable
+from firsthand.private import create_private
 
 NOTE = "ledger.damaged.json"
 REMEDY = "stop the gateway and follow `Damaged files` in docs/delivery.md"
@@ -65,7 +66,7 @@ def noted(directory: Path) -> Damage | None:
 
 def note(directory: Path, damage: Damage) -> None:
     path = directory / NOTE
-    path.touch(mode=0o600)
+    create_private(path)
     path.write_bytes(msgspec.json.encode(damage))
 
 

@@ -28,6 +28,7 @@ from firsthand.ledger.records import OPEN, Delivery, LaneBatch, LaneState, Range
 from firsthand.ledger.rows import DELIVERY, read_delivery
 from firsthand.ledger.schema import SCHEMA
 from firsthand.ledger.scrub import scrub
+from firsthand.private import create_private
 
 _json = msgspec.json.Encoder()
 _packed = msgspec.msgpack.Encoder()
@@ -48,6 +49,7 @@ class SqliteLedger:
     def __init__(self, directory: Path) -> None:
         # Outcomes are committed in a thread while the event loop writes notes: one connection, one at a time.
         self._lock = threading.Lock()
+        create_private(directory / "ledger.db")
         self._db = apsw.Connection(str(directory / "ledger.db"))
         with guarded("the ledger cannot be opened"):
             self._db.set_busy_timeout(5_000)  # a reader that opens the file first after a crash holds it for a moment

@@ -4,7 +4,6 @@ SQLite with a rollback journal, not WAL: it is written rarely, and then by comma
 without WAL no second writer can meet a checkpoint. Nothing here but `_configure` and `create_private` is SQLite's.
 """
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool, StaticPool
 
+from firsthand.private import create_private
 from firsthand.state.environments import FILE
 from firsthand.state.tables import metadata
 
@@ -103,16 +103,6 @@ def empty_database() -> Database:
     with database.writing() as connection:
         metadata.create_all(connection)
     return database
-
-
-def create_private(path: Path) -> None:
-    """A file for its owner only, since it holds write keys, in a folder likewise.
-
-    A folder that was there before keeps its mode: it may be shared on purpose, or be `/tmp`.
-    """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
-    path.chmod(0o600)  # SQLite gives its journal the same mode
 
 
 def _configure(connection: Any, _record: object) -> None:

@@ -14,6 +14,7 @@ from firsthand.vendors.criteo_s2s.events import criteo_event
 from firsthand.vendors.criteo_s2s.settings import CriteoS2S
 from firsthand.vendors.fields import Fields, known
 from firsthand.vendors.hashing import hash_email
+from firsthand.vendors.ids import sound_id
 from firsthand.vendors.useragent import device
 from firsthand.vendors.visitor import advertising_ids, country_and_language, ip_address, tcf_query
 
@@ -101,7 +102,7 @@ def identity(settings: CriteoS2S, given: Input, context: Fields) -> dict[str, An
     devices, email = advertising_ids(context), given.event.email or given.identity.email
     ids = {
         "mapping_key": settings.mapping_key,
-        "mapped_user_id": given.identity.vendor_ids.get("criteo_gum_id") or None,
+        "mapped_user_id": sound_id(given.identity.vendor_ids.get("criteo_gum_id"), "criteo_gum_id"),
         "idfa": devices.get("ios"),
         "gaid": devices.get("android"),
         "email": hash_email(email, settings.hash_forms, settings.hashed_email) if email else None,
