@@ -5,17 +5,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.json import encode
 from tests.deliver.toys import VENDORS, says
 from tests.deliver.world import World, event, toy
 
 from firsthand.config import Source
+from firsthand.doctor import Context, events
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.trace import trace
+from firsthand.settings import Settings
 from firsthand.status import status
 from firsthand.vendors import criteo_s2s
 
 GOOD: dict[str, Any] = {"errors": [], "warnings": []}
-SALE = {"order_id": "O-1", "total": 54.8, "products": [{"product_id": "lamp-3", "price": 49.9}, {"price": 4.9}]}
+SALE: dict[str, Any] = {
+    "order_id": "O-1",
+    "total": 54.8,
+    "products": [{"product_id": "lamp-3", "price": 49.9}, {"price": 4.9}],
+}
 
 
 @pytest.fixture
@@ -54,7 +61,7 @@ async def test_it_stands_in_the_trace_masked(world: World) -> None:
 
 
 async def test_a_total_that_the_lines_come_to_is_not_worth_a_word(world: World) -> None:
-    await world.collect(event("m1", properties=SALE | {"total": "49.90", "products": SALE["products"][:1]}))  # type: ignore[index]
+    await world.collect(event("m1", properties=SALE | {"total": "49.90", "products": SALE["products"][:1]}))
     await world.settle()
     (found,) = trace("m1", ["shop"], world.log, world.reader)
     assert (found["deliveries"][0]["left_out"], found["deliveries"][0]["total"]) == ([], None)
@@ -105,3 +112,17 @@ async def test_what_is_too_old_is_told_the_rule_of_its_channel(world: World, cha
     await world.settle()
     assert world.state("m1", "criteo") == ("filtered", "too_old")
     assert says_so in world.message("m1", "criteo")
+
+
+async def test_doctor_names_what_is_left_out_often(world: World, tmp_path: Path) -> None:
+    view: dict[str, Any] = {"name": "Product Viewed", "properties": {"product_id": "A"}}
+    await world.collect(*(event(f"g{n}", **view) for n in range(30)))
+    await world.collect(*(event(f"b{n}", context={"ip": "unknown"}, **view) for n in range(3)))
+    await world.collect(event("r1", context={"page": {"referrer": "$direct"}}, **view))
+    await world.settle()
+    file = tmp_path / "firsthand.yaml"
+    integration = {"key": "criteo", "vendor": "criteo-s2s", "settings": {"partner_id": "12345", "mapping_key": "123"}}
+    file.write_bytes(encode({"sources": [{"key": "shop", "write_key": "key-of-shop"}], "integrations": [integration]}))
+    (finding,) = events.left_out(Context(Settings(data=tmp_path), file, env={}))
+    assert (finding.severity, finding.title) == ("warning", "criteo")
+    assert finding.found.startswith("context.ip was left out 3 times in the last 34 deliveries: must be an IPv4")

@@ -14,6 +14,7 @@ from tests.gateway import free_port
 
 from firsthand.demo import gateway as demo
 from firsthand.demo.gateway import Gateway
+from firsthand.vendors.hashing import hash_email
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
@@ -58,3 +59,7 @@ def test_the_python_sdk(gateway: Gateway) -> None:
     sale = delivery(gateway, "by-sdk")
     assert sale["state"] == "delivered"
     assert sale["attempts"][-1]["request"]["body"]["events"][0]["id"] == "W-1"
+    address = hash_email("me@example.com", ("md5", "sha256", "sha256_md5"))
+    by_user = delivery(gateway, "by-user-id")
+    assert by_user["state"] == "delivered"
+    assert by_user["attempts"][-1]["request"]["body"]["id"]["email"] == address

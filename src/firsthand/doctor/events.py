@@ -119,7 +119,7 @@ def left_out(context: Context) -> Iterator[Finding]:
                 break
             found = f"{field} was left out {count:,} times in the last {delivered:,} deliveries: {why[field]}"
             remedy = "correct it where the event is made; a trace shows what stood there"
-            yield warning("events.left_out", lane.integration, found, remedy, field=field, count=count)
+            yield warning("events.unreadable", lane.integration, found, remedy, field=field, count=count)
 
 
 def order(context: Context) -> Iterator[Finding]:

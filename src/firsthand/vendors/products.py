@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from msgspec import Raw
 
 from firsthand.event import Event
+from firsthand.placeholders import id_text, placeholder
 from firsthand.reasons import Dead
 from firsthand.vendors.base import Total
 from firsthand.vendors.fields import NUMBER, Fields, Number, invalid
@@ -48,6 +49,13 @@ class Shopping(Fields):
     def product(self) -> str:
         """The id of the product that the event itself is about."""
         return self.id_of(self)
+
+    def order_id(self) -> str:
+        """An order's own: all that have a placeholder for one would be one order to the vendor."""
+        found = self.required("order_id")
+        if placeholder(id_text(found)) is not None:
+            raise invalid(self.path + "order_id", "the id of one order, not what stands where none is known")
+        return found
 
     def how_many(self, product: Fields) -> int | Decimal:
         """Of one product. A `Decimal` where vendors that take whole numbers are sent 1 at price × quantity."""

@@ -79,7 +79,7 @@ def fields(kind: str, settings: CriteoS2S, event: Event, shop: Shopping) -> dict
             lines = shop.lines()
             shop.reconcile([(line["price"], line["quantity"]) for line in lines])
             return {
-                "id": shop.required("order_id"),
+                "id": shop.order_id(),
                 "dd": flag(settings.dd, event, shop.notes),
                 "delivery": "store" if channel == "pickup" else None,
                 "user_segment": 19 if channel == "in_store" else None,

@@ -73,7 +73,7 @@ class Facts:
         return digits(price, times=self.shop.how_many(self.product))
 
     def order_id(self) -> str:
-        return self.shop.required("order_id")
+        return self.shop.order_id()
 
     def user_id(self) -> str | None:
         """The shop's id of who is logged in. One with an e-mail address in it is left out, as that goes as ruid."""
