@@ -10,6 +10,7 @@ import msgspec
 
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.balance import account
+from firsthand.ledger.damage import DAMAGED, REMEDY, Damage, noted
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import LIVE
 from firsthand.locks import holders
@@ -22,26 +23,16 @@ MOST_VALUES = 20
 async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
     """Counts of sources, integrations and the log, from the files in a data folder, whether or not `serve` runs.
 
+    `damaged` says since when, how and what to do where the ledger is damaged, which ends sending.
     Raises FileNotFoundError where there is nothing yet.
     """
     log, ledger = SqliteLogReader(directory), LedgerReader(directory)
     try:
-        now_ms = round(time.time() * 1000)
-        integrations, environment = [], environments(directory)
-        noted = ledger.run_value(LIVE)
-        live = msgspec.json.decode(noted, type=list[str]) if noted else None
-        for lane in ledger.lanes():
-            if live is not None and lane.integration not in live:
-                continue  # removed: what it did stays in the traces
-            counts = await account(lane, ledger, log, now_ms, recount)
-            more = {
-                "vendor": lane.vendor,
-                "environment": environment.get((lane.integration, None)),
-                "health": ledger.health(lane.integration, now_ms),
-                "names": ledger.names(lane.id),
-                "left_out": ledger.left_out(lane.id),
-            }
-            integrations.append(msgspec.to_builtins(counts) | more)
+        damaged, integrations = noted(directory), []
+        try:
+            integrations = await _integrations(directory, log, ledger, recount)
+        except DAMAGED as error:
+            damaged = damaged or Damage(round(time.time() * 1000), f"ledger.db is damaged ({error})", REMEDY)
         tallies, placeholders, unknown_paths = log.tallies(), log.noted("placeholder"), log.noted("unknown_path")
         left_out: Counter[str] = Counter()
         for row in integrations:
@@ -69,11 +60,34 @@ async def status(directory: Path, recount: bool = False) -> dict[str, Any]:
             "unknown_paths": _most(unknown_paths),
             "integrations": integrations,
             "left_out": dict(left_out.most_common()),
+            "damaged": msgspec.to_builtins(damaged),
             "log": msgspec.to_builtins(log.status()),
         }
     finally:
         log.close()
         ledger.close()
+
+
+async def _integrations(
+    directory: Path, log: SqliteLogReader, ledger: LedgerReader, recount: bool
+) -> list[dict[str, Any]]:
+    now_ms, environment = round(time.time() * 1000), environments(directory)
+    known = ledger.run_value(LIVE)
+    live = msgspec.json.decode(known, type=list[str]) if known else None
+    found = []
+    for lane in ledger.lanes():
+        if live is not None and lane.integration not in live:
+            continue  # removed: what it did stays in the traces
+        counts = await account(lane, ledger, log, now_ms, recount)
+        more = {
+            "vendor": lane.vendor,
+            "environment": environment.get((lane.integration, None)),
+            "health": ledger.health(lane.integration, now_ms),
+            "names": ledger.names(lane.id),
+            "left_out": ledger.left_out(lane.id),
+        }
+        found.append(msgspec.to_builtins(counts) | more)
+    return found
 
 
 def _most(noted: Mapping[str, Mapping[str, int]]) -> dict[str, int]:

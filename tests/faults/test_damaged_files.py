@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.checker import check
 from tests.eventlog.damage import overwrite, pages
-from tests.gateway import Emulator, Gateway, Sender, config, criteo, order, page, shopping
+from tests.gateway import Emulator, Gateway, Sender, call, config, criteo, order, page, shopping, until
 
 
 def test_a_log_damaged_in_three_places_loses_what_was_there_and_nothing_else(tmp_path: Path, vendor: Emulator):
@@ -66,3 +66,39 @@ def test_a_file_that_is_none_any_more_ends_the_gateway_with_what_to_do(tmp_path:
         gateway.send(page("after"))
         gateway.settle()
         check(gateway, kept, vendor)
+
+
+def test_a_ledger_with_a_damaged_page_sends_nothing_more_and_says_so(tmp_path: Path, vendor: Emulator):
+    """An outcome that cannot be recorded is sent again at each start: so there is none until the ledger is mended."""
+    with Gateway(tmp_path, config(criteo()), vendor) as gateway:
+        with Sender(gateway, shopping(500)):
+            pass
+        gateway.settle()
+        assert gateway.stop() == 0
+        whole = tmp_path / "whole.db"
+        shutil.copy(gateway.data / "ledger.db", whole)
+        overwrite(gateway.data / "ledger.db", pages(whole, "deliveries")[-1][0], 4096)
+        before = vendor.count()
+
+        gateway.start()
+        gateway.send(order("met-the-damage"))
+        until("it stops sending", lambda: (gateway.status()["damaged"] or {}).get("remedy"))
+        sent = vendor.count() - before
+        assert sent <= 1
+        gateway.kill("deliver")
+        gateway.send(order("while-it-is-damaged"))  # taken in all the same
+        assert gateway.stop() == 0
+        gateway.start()
+        gateway.send(order("after-a-restart"))
+        assert "docs/delivery.md" in gateway.status()["damaged"]["remedy"]
+        assert "ledger is damaged" in call(gateway.port, "GET", "/readyz")["undelivered"]
+        assert vendor.count() - before == sent
+        assert gateway.output.count("sending has stopped") == 1
+        assert gateway.stop() == 0
+
+        shutil.copy(whole, gateway.data / "ledger.db")  # as whoever mends it does
+        gateway.start()
+        gateway.settle()
+        assert gateway.status()["damaged"] is None
+        assert vendor.count() - before == sent + 3
+        assert gateway.counts()["balanced"]

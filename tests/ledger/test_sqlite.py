@@ -6,7 +6,11 @@ from pathlib import Path
 import apsw
 import pytest
 from tests.contract.ledgers import NOW_MS, MemoryLog, delivery
+from tests.eventlog.damage import overwrite, pages
 
+from firsthand.ledger.base import LedgerDamaged, LedgerUnavailable
+from firsthand.ledger.damage import NOTE, Damage, forget, note, noted
+from firsthand.ledger.mending import fault_of
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import LaneBatch
 from firsthand.ledger.sqlite import SqliteLedger
@@ -65,3 +69,46 @@ def test_a_ledger_from_before_ranges_were_found_by_source_still_opens(tmp_path: 
     reader = LedgerReader(tmp_path)
     assert [span.last for _, _, span in reader.ranges(0, 5, "shop")] == [9]
     reader.close()
+
+
+def test_whatever_stands_against_a_write_is_told_apart(tmp_path: Path) -> None:
+    """What passes is tried again; damage does not pass."""
+    ledger = SqliteLedger(tmp_path)
+    lane = ledger.open_lane("toy", "vendor", ["shop"], {0: 0}, lambda shard, position: {}).id
+    outcomes = [delivery(n, "delivered") for n in range(1, 500)]
+    ledger.commit([LaneBatch(lane=lane, deliveries=outcomes, cursors={0: 499})], NOW_MS)
+    batch = LaneBatch(lane=lane, deliveries=[delivery(500, "delivered")], cursors={0: 500})
+
+    other = apsw.Connection(str(tmp_path / "ledger.db"))
+    ledger._db.set_busy_timeout(0)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(LedgerUnavailable, match="BusyError") as busy:
+        ledger.commit([batch], NOW_MS)
+    assert not isinstance(busy.value, LedgerDamaged)
+    assert "what else has ledger.db open" in busy.value.remedy
+    other.close()
+    ledger._db.pragma("query_only", 1)
+    with pytest.raises(LedgerUnavailable, match="ReadOnlyError"):
+        ledger.set_run_value("note", "x")
+    ledger.close()
+
+    assert fault_of(tmp_path) is None
+    path = tmp_path / "ledger.db"
+    overwrite(path, pages(path, "deliveries")[-1][0], 4096)
+    ledger = SqliteLedger(tmp_path)
+    with pytest.raises(LedgerDamaged, match="damaged"):
+        ledger.commit([batch], NOW_MS)
+    with pytest.raises(LedgerDamaged):
+        ledger.prune(NOW_MS + 60_000)
+    ledger.close()
+    assert fault_of(tmp_path)
+
+
+def test_a_note_on_damage_that_was_cut_off_is_one(tmp_path: Path) -> None:
+    assert noted(tmp_path) is None
+    note(tmp_path, Damage(NOW_MS, "a page"))
+    assert noted(tmp_path) == Damage(NOW_MS, "a page")
+    (tmp_path / NOTE).write_bytes(b'{"since_')
+    assert noted(tmp_path) is not None
+    forget(tmp_path)
+    assert noted(tmp_path) is None

@@ -69,7 +69,8 @@ class Collector:
 
     `sources` are the configured sources, `event_log` takes the events, `clock` is seconds since 1970. `integrations`
     say which cookies the vendors of a source need, and `secret` encrypts those that hold an e-mail address: without
-    one, they are read for as long as this process runs. `public_url` and `emulator_url` are those of the settings.
+    one, they are read for as long as this process runs. `undelivered` says why nothing is sent, where that is so for
+    good. `public_url` and `emulator_url` are those of the settings.
     """
 
     def __init__(
@@ -82,8 +83,10 @@ class Collector:
         secret: Secret | None = None,
         public_url: str | None = None,
         emulator_url: str = "",
+        undelivered: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._log = event_log
+        self._undelivered = undelivered
         self._clock = clock
         self._secret = secret or Secret(os.urandom(32))
         self._syncs = Syncs(self._secret, clock, self._visit, self._keep, public_url, emulator_url)
@@ -148,7 +151,9 @@ class Collector:
                 raise Fault(405, "method_not_allowed", f"{path} takes GET", allow="GET, HEAD")
             if path == "/readyz" and self._log.full:
                 raise LogUnavailable("the event log takes no events", retry_after=5)
-            return 200, b'{"status":"ok"}', [JSON]
+            # Whoever balances loads asks whether events are taken, and they are, also while none is sent.
+            undelivered = self._undelivered() if path == "/readyz" else None
+            return 200, _encode({"status": "ok"} | ({"undelivered": undelivered} if undelivered else {})), [JSON]
         type = PIXELS.get(path)
         if type is None:
             raise Fault(404, "not_found", f"there is no {path[:80]} here; events go to /v1/track, /v1/batch, …")

@@ -20,6 +20,7 @@ from firsthand.collect.hosts import suffixes
 from firsthand.config import Integration
 from firsthand.config.faults import ConfigError
 from firsthand.eventlog.sqlite import SqliteLogWriter
+from firsthand.ledger.damage import REMEDY, noted
 from firsthand.secret import Secret
 from firsthand.settings import Settings
 from firsthand.state.database import StateError
@@ -101,6 +102,7 @@ async def _serve(settings: Settings, listener: socket.socket, key: Secret) -> No
         secret=key,
         public_url=settings.public_url,
         emulator_url=settings.emulator_url,
+        undelivered=lambda: f"the ledger is damaged: {REMEDY}" if noted(settings.data) else None,
     )
     entry = Entry(collector, process.trusted_proxies)
     config = uvicorn.Config(

@@ -26,7 +26,7 @@ from firsthand.eventlog.base import Position
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.identity import Hub
 from firsthand.identity.erasure import Match, Plan, Wanted, plan_of
-from firsthand.ledger.base import LedgerUnavailable
+from firsthand.ledger.base import LedgerDamaged, LedgerUnavailable
 from firsthand.ledger.finding import Key, find_all
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import OPEN, LaneBatch
@@ -86,6 +86,8 @@ class Eraser:
                 for id in await self.work():
                     log.info("a visitor was erased", id=id)
                 told = False
+            except LedgerDamaged:
+                raise
             except AGAIN as error:
                 if not told:
                     log.error("an erasure cannot go on", error=type(error).__name__, remedy="it is tried again")

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import apsw
@@ -32,7 +32,9 @@ from firsthand.eventlog.base import LogReader, Position
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.identity import Hub
 from firsthand.identity.lesson import Names, names_of
-from firsthand.ledger.base import Ledger, LedgerUnavailable
+from firsthand.ledger.base import Ledger, LedgerDamaged, LedgerUnavailable
+from firsthand.ledger.damage import REMEDY, Damage, forget, note, noted
+from firsthand.ledger.mending import fault_of
 from firsthand.ledger.reader import Filter, LedgerReader, total
 from firsthand.ledger.records import LIVE
 from firsthand.ledger.sqlite import SqliteLedger
@@ -138,8 +140,38 @@ def names_by(integrations: Sequence[Live], sources: Sequence[Source]) -> Names:
 async def run(settings: Settings, stop: asyncio.Event) -> bool:
     """Deliver until told to stop, or until there is another configuration to run with; then drain.
 
-    Says whether it is to be started again, with that configuration.
+    Says whether it is to be started again, with that configuration. With a damaged ledger nothing is sent: it could not
+    be recorded, and would be sent again at each start. Collecting goes on meanwhile.
     """
+    if not await whole(settings.data):
+        await stop.wait()
+        return False
+    try:
+        return await _deliver(settings, stop)
+    except (LedgerDamaged, apsw.CorruptError) as error:
+        if isinstance(error, apsw.CorruptError) and await asyncio.to_thread(fault_of, settings.data) is None:
+            raise  # it is of another file
+        note(settings.data, Damage(round(time.time() * 1000), str(error)))
+        log.error("the ledger is damaged: sending has stopped", cause=str(error))
+        return not stop.is_set()
+
+
+async def whole(directory: Path) -> bool:
+    """Whether outcomes can be recorded, as far as is known; says what to do where they can't."""
+    known = noted(directory)
+    if known is None:
+        return True
+    fault = await asyncio.to_thread(fault_of, directory)
+    if fault is None:
+        forget(directory)
+        log.info("the ledger is whole: sending goes on")
+        return True
+    note(directory, Damage(known.since_ms, fault, REMEDY))
+    log.error("the ledger is damaged: nothing is sent until it is mended", cause=fault, remedy=REMEDY)
+    return False
+
+
+async def _deliver(settings: Settings, stop: asyncio.Event) -> bool:
     directory = settings.data
     state = State.open(directory)
     clock = Clock()
@@ -194,18 +226,22 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
     # Care is slow and comes to an end; the process then starts anew.
     cared = [asyncio.create_task(asyncio.sleep(CAREFUL_SECONDS))] if care else []
     done, _ = await asyncio.wait([stopping, changing, *cared, *jobs], return_when=asyncio.FIRST_COMPLETED)
+    damage: LedgerDamaged | None = None
     for task in done:
-        if task is not stopping and task.exception() is not None:
-            raise task.exception() or RuntimeError  # a fault of ours: die loudly, be started again
+        fault = task.exception() if task is not stopping else None
+        if isinstance(fault, LedgerDamaged):
+            damage = fault
+        elif fault is not None:
+            raise fault  # a fault of ours: die loudly, be started again
     again = stopping not in done
-    if again:
+    if again and damage is None:
         log.info("configuration changed: deliver restarts" if changing in done else "deliver restarts at full speed")
     changing.cancel()
     await asyncio.gather(*(lane.drain(DRAIN_SECONDS) for lane in lanes.values()))
     for job in jobs:
         job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
-    with contextlib.suppress(TimeoutError):
+    with contextlib.suppress(TimeoutError, LedgerDamaged):
         async with asyncio.timeout(2):
             await recorder.flush()
     with contextlib.suppress(LedgerUnavailable, apsw.Error):
@@ -215,6 +251,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> bool:
     ledger.close()
     log_reader.close()
     log.info("delivery has stopped")
+    if damage is not None:
+        raise damage
     return again
 
 
@@ -258,6 +296,17 @@ async def _open_log(directory: Path, stop: asyncio.Event) -> SqliteLogReader | N
     return None
 
 
+@contextlib.contextmanager
+def suppressed() -> Iterator[None]:
+    """What stands against recording, and passes."""
+    try:
+        yield
+    except LedgerDamaged:
+        raise
+    except (LedgerUnavailable, apsw.Error):
+        pass
+
+
 async def _upkeep(ledger: Ledger, hub: Hub, lanes: Mapping[str, Lane], max_age: float) -> None:
     """Prunes old rows; writes down, for whoever asks, how each lane is.
 
@@ -265,7 +314,7 @@ async def _upkeep(ledger: Ledger, hub: Hub, lanes: Mapping[str, Lane], max_age: 
     and with the process the outcomes that wait to be recorded would go.
     """
     while True:
-        with contextlib.suppress(LedgerUnavailable, apsw.Error):
+        with suppressed():
             for key, lane in lanes.items():
                 health = msgspec.json.encode(lane.health()).decode()
                 await asyncio.to_thread(ledger.set_run_value, f"lane:{key}", health)

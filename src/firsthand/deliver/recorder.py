@@ -12,7 +12,7 @@ import structlog
 
 from firsthand.deliver.clock import Clock
 from firsthand.eventlog.base import Position
-from firsthand.ledger.base import Ledger, LedgerUnavailable
+from firsthand.ledger.base import Ledger, LedgerDamaged, LedgerUnavailable
 from firsthand.ledger.records import OPEN, Delivery, LaneBatch, Range
 
 log = structlog.get_logger()
@@ -112,7 +112,7 @@ class Recorder:
             await asyncio.sleep(0.005)
 
     async def flush(self) -> None:
-        """Commit what is there; repeats until the ledger takes it."""
+        """Commit what is there; repeats until the ledger takes it. Raises LedgerDamaged where it never will."""
         self._wake.clear()
         self._full.clear()
         pending, self._pending, self._count = self._pending, {}, 0
@@ -130,9 +130,13 @@ class Recorder:
                 await self._commit(pending)
                 self.committed = number
                 break
+            except LedgerDamaged:
+                self._set_stalled(True)  # for good
+                self._put_back(pending)
+                raise
             except LedgerUnavailable as error:
                 if not self._failing:
-                    log.error("sending has stopped", cause=str(error), remedy="free disk space; it goes on by itself")
+                    log.error("sending has stopped", cause=str(error), remedy=error.remedy)
                 self._failing = True
                 self._set_stalled(True)
                 try:

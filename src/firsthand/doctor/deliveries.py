@@ -7,6 +7,7 @@ from typing import Any
 
 from firsthand.doctor.context import Context
 from firsthand.doctor.finding import Finding, Severity, error, judged, ok, warning
+from firsthand.ledger.damage import REMEDY
 from firsthand.terminal.remedies import REMEDIES
 from firsthand.terminal.times import pause, span
 
@@ -21,6 +22,8 @@ def balance(context: Context) -> Iterator[Finding]:
         return
     if status["log"]["full"]:
         yield error("deliveries.log", "event log", "refuses events (503)", "free disk space")
+    if damaged := status["damaged"]:
+        yield error("deliveries.ledger", "ledger", f"damaged, nothing is sent: {damaged['cause']}", REMEDY)
     keys = {integration.key for integration in context.config.integrations}
     for row in status["integrations"]:
         if row["key"] not in keys:

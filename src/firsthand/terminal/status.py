@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from firsthand.ledger.damage import REMEDY
 from firsthand.reasons import DEAD, FILTERED
 from firsthand.supervise import ROLES
 from firsthand.terminal.console import clean, cut, hanging, labelled, page_width, stdout
@@ -36,6 +37,10 @@ def show(status: Status, console: Console | None = None, now_ms: int | None = No
 def _page(status: Status, width: int, now_ms: int) -> Iterator[Text]:
     if not_running := _not_running(status):
         yield hanging(Text("! ", style="yellow"), Text(not_running, style="yellow"), width)
+        yield Text("")
+    if damaged := status.get("damaged"):
+        said = f"{damaged['cause']}: nothing is sent until it is mended. {damaged['remedy'] or REMEDY}"
+        yield hanging(Text("✗ ", style="red"), Text(f"The ledger is damaged. {said}", style="red"), width)
         yield Text("")
     yield from _sources(status["sources"], status.get("refusals") or {}, width)
     yield Text("")
