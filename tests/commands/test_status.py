@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from tests.commands.conftest import Firsthand
-from tests.gateway import Emulator, Gateway, config, criteo, order, until
+from tests.gateway import WRITE_KEY, Emulator, Gateway, call, config, criteo, order, until
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -70,3 +70,20 @@ def test_an_outage(firsthand: Firsthand, tmp_path: Path, vendor: Emulator) -> No
     assert (waiting["paused"]["by"], waiting["paused"]["cause"]) == ("trouble", "HTTP 503")
     assert "  paused     the vendor is in trouble since " in page
     assert "next attempt" not in page
+
+
+def test_a_client_that_sends_to_no_address_of_ours(firsthand: Firsthand, tmp_path: Path, vendor: Emulator) -> None:
+    """Its events are lost, and it may not say so to anybody."""
+    here = ("--data", str(tmp_path / "data"))
+    with Gateway(tmp_path, config(criteo()), vendor) as gateway:
+        for _ in range(2):
+            with pytest.raises(AssertionError, match="404"):
+                call(gateway.port, "POST", "/v2/batch?x=1", {"writeKey": WRITE_KEY, "batch": [order("sale-1")]})
+        paths = until("it is counted", lambda: gateway.status()["unknown_paths"])
+        assert paths == {"/v2/batch": 2}
+        page = firsthand("status", *here).out
+        doctor = firsthand("doctor", *here, "--json").json
+    assert "lost       2 requests for /v2/batch, no address of ours" in page
+    (finding,) = [one for one in doctor["findings"] if one["id"] == "events.lost"]
+    assert finding["numbers"] == {"path": "/v2/batch", "count": 2}
+    assert finding["remedy"].startswith("point that client here as docs/collect.md#clients says")

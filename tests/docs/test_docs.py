@@ -102,7 +102,7 @@ def test_the_limits_are_those_of_the_code() -> None:
 
 
 def test_each_endpoint_is_named() -> None:
-    from firsthand.collect.app import BATCHES, HEALTH, PIXELS, SIGNED, SINGLES
+    from firsthand.collect.paths import BATCHES, HEALTH, PIXELS, SIGNED, SINGLES
 
     named = section(page("collect.md"), "## Endpoints")
 

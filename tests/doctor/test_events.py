@@ -12,7 +12,9 @@ from firsthand.doctor.catalogue import Catalogue, CatalogueError
 from firsthand.doctor.context import Context
 from firsthand.doctor.sample import newest
 from firsthand.event import parse_time
+from firsthand.eventlog.sqlite import SqliteLogWriter
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
+from firsthand.ledger.sqlite import SqliteLedger
 
 Make = Callable[..., Context]
 RICH = {"ip": "203.0.113.7", "userAgent": "Mozilla/5.0", "consent": {"categories": {"marketing": True}}}
@@ -92,6 +94,22 @@ def test_the_newest_of_each_source(tmp_path: Path) -> None:
     assert "tills" not in last.events, "further back than is looked"
     assert 12 <= last.rows <= 13
     log.close()
+
+
+def test_what_is_sent_to_no_address_of_ours_is_lost(context: Make, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_log(data, [event("a")])
+    SqliteLedger(data).close()
+
+    async def note() -> None:
+        log = SqliteLogWriter(data, max_age=None)
+        log.note("web-shop", "unknown_path", "/v2/track", 12)
+        await log.close()
+
+    asyncio.run(note())
+    made = context(config(criteo()))
+    said = "12 requests for /v2/track, which is no address of ours: what they brought is lost"
+    assert found(events.lost(made)) == [("error", "web-shop", said)]
 
 
 # -- product ids -------------------------------------------------------------------------------------------------------

@@ -2,18 +2,24 @@
 
 import base64
 import binascii
+import contextlib
 import math
 import time
 from collections.abc import Callable, Sequence
+from urllib.parse import parse_qsl
 
 from firsthand.collect import signed
 from firsthand.collect.faults import Fault
 from firsthand.collect.hosts import same_site
+from firsthand.collect.parse import peek_write_key
 from firsthand.collect.request import HeaderList, Headers, Request
 from firsthand.config import Source
+from firsthand.personal import mask_text
 from firsthand.ratelimit import TokenBucket
 
 KNOWN_HEADERS = 1_000
+QUERY_BYTES = 16 << 10
+LONGEST_PATH = 100
 
 
 class Access:
@@ -56,6 +62,27 @@ class Access:
             raise Fault(401, "invalid_write_key", "no source has this write key: check `sources` in firsthand.yaml")
         return source
 
+    def by_query(self, query: bytes) -> Source | None:
+        """The source named by `writeKey` in a query; None where it names none. Raises Fault."""
+        for name, value in parse_qsl(query[:QUERY_BYTES].decode("latin-1")):
+            if name == "writeKey":
+                return self.by_key(value)
+        return None
+
+    def lost(self, path: str, query: bytes, headers: Headers, body: bytes) -> tuple[str, str] | None:
+        """Who asked for a path that is none of ours, if that was one of these sources: its key, and the path as it may
+        be shown. `body` is read for a write key only."""
+        source = self.named(peek_write_key(body))
+        with contextlib.suppress(Fault):
+            source = self.by_query(query) or source
+        with contextlib.suppress(Fault):
+            source = self.by_headers(headers) or source
+        if source is None:
+            return None
+        for key in self._by_key:
+            path = path.replace(key, "KEY")
+        return source.key, "".join(c if c.isprintable() else "?" for c in mask_text(path)[:LONGEST_PATH])
+
     def named(self, key: str | None) -> Source | None:
         """The source with this write key, if there is one."""
         return self._by_key.get(key) if key else None
@@ -70,8 +97,7 @@ class Access:
         """The source of a request, once its body has been seen; its signature, origins and rate are held to."""
         if source is None:
             if not write_key:
-                message = "send the write key by Basic or Bearer authorization, or as writeKey"
-                raise Fault(401, "missing_write_key", message)
+                raise missing_write_key()
             source = self.by_key(write_key)
             if request.must_be_signed or source.require_signature:
                 self.verify(source, request)
@@ -100,6 +126,10 @@ class Access:
         if listed or same_site(origin, headers.get(b"host", b"")):
             said.append((b"access-control-allow-credentials", b"true"))
         return said
+
+
+def missing_write_key() -> Fault:
+    return Fault(401, "missing_write_key", "send the write key by Basic or Bearer authorization, or as writeKey")
 
 
 def check_origin(source: Source, headers: Headers) -> None:

@@ -4,6 +4,7 @@ A plain ASGI application. A request names its source by write key, its events ar
 answer waits until the event log has them on disk. It sends nothing to any vendor.
 """
 
+import contextlib
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -11,13 +12,12 @@ from collections.abc import Callable, Sequence
 import msgspec
 import structlog
 
-from firsthand.collect import pixel, script, signed
-from firsthand.collect.access import Access, is_first_party, preflight
+from firsthand.collect import client_settings, pixel, script, signed
+from firsthand.collect.access import Access, check_origin, is_first_party, missing_write_key, preflight
 from firsthand.collect.bots import bot_in
 from firsthand.collect.browser import Visit, cookies_of, id_names_of
 from firsthand.collect.faults import Fault
 from firsthand.collect.parse import (
-    TYPES,
     Wire,
     complete,
     decompress,
@@ -29,6 +29,7 @@ from firsthand.collect.parse import (
     shared_bytes,
     without_mark,
 )
+from firsthand.collect.paths import BATCHES, BEACON, HEALTH, PIXELS, SIGNED, SINGLES, VISITOR, without_slash
 from firsthand.collect.request import (
     Answer,
     Body,
@@ -53,14 +54,6 @@ log = structlog.get_logger()
 
 JSON = (b"content-type", b"application/json")
 SUCCESS = b'{"success":true}'
-BATCHES = frozenset({"/v1/batch", "/v1/import"})
-SINGLES = {f"/v1/{type}": type for type in TYPES}
-SIGNED = "/v1/events"
-VISITOR = "/v1/visitor"
-"""Takes what a page would send of its visitor with an event, and keeps none: a visitor of several pages at once has got
-their cookies before the first events are sent."""
-PIXELS = {f"/v1/pixel/{type}": type for type in TYPES}
-HEALTH = frozenset({"/healthz", "/readyz"})
 _encode = msgspec.json.Encoder().encode
 
 
@@ -89,6 +82,7 @@ class Collector:
         self._undelivered = undelivered
         self._clock = clock
         self._secret = secret or Secret(os.urandom(32))
+        self._public_url = public_url
         self._syncs = Syncs(self._secret, clock, self._visit, self._keep, public_url, emulator_url)
         self.reload(sources, integrations)
 
@@ -117,18 +111,22 @@ class Collector:
         await send({"type": "http.response.body", "body": body})
 
     async def _route(self, scope: Scope, headers: Headers, incoming: Body) -> Answer:
-        path, method = scope["path"], scope["method"]
+        path, method = without_slash(scope["path"]), scope["method"]
         type = SINGLES.get(path)
         if type is None and path not in BATCHES and path not in (SIGNED, VISITOR):
-            if self._syncs.takes(path):
+            if self._syncs.takes(scope["path"]):
                 return await self._syncs.answer(scope, headers, incoming)
-            return await self._get(scope, headers)
+            if client_settings.takes(path):
+                return self._client_settings(path, scope, headers)
+            return await self._get(path, scope, headers, incoming)
         if method == "OPTIONS":
             return 204, b"", preflight(headers)
         if method != "POST":
             raise Fault(405, "method_not_allowed", f"{path} takes POST", allow="OPTIONS, POST")
         # A key in the headers is checked before the body is read, and a signature before the body is looked into.
         source = self._access.by_headers(headers)
+        if source is None and path == BEACON:
+            source = self._access.by_query(scope["query_string"])
         sent = await incoming.read()
         secure = scope.get("scheme") == "https"
         request = Request(headers, visitor_connection(scope, headers), sent, sent, path == SIGNED, secure)
@@ -142,9 +140,21 @@ class Collector:
             return 200, SUCCESS, [JSON, *await self._single(source, type, request)]
         return await self._batch(source, request)
 
-    async def _get(self, scope: Scope, headers: Headers) -> Answer:
-        path, method = scope["path"], scope["method"]
-        if path == script.PATH:
+    def _client_settings(self, path: str, scope: Scope, headers: Headers) -> Answer:
+        if scope["method"] == "OPTIONS":
+            return 204, b"", preflight(headers)
+        client_settings.method(path, scope["method"])
+        key = client_settings.key_in(path)
+        source = self._access.by_key(key) if key else self._access.by_headers(headers)
+        source = source or self._access.by_query(scope["query_string"])
+        if source is None:
+            raise missing_write_key()
+        check_origin(source, headers)
+        return client_settings.answer(path, source, client_settings.address(scope, headers, self._public_url))
+
+    async def _get(self, path: str, scope: Scope, headers: Headers, incoming: Body) -> Answer:
+        method = scope["method"]
+        if scope["path"] == script.PATH:
             return script.answer(method, headers)
         if path in HEALTH:
             if method not in ("GET", "HEAD"):
@@ -156,13 +166,26 @@ class Collector:
             return 200, _encode({"status": "ok"} | ({"undelivered": undelivered} if undelivered else {})), [JSON]
         type = PIXELS.get(path)
         if type is None:
-            raise Fault(404, "not_found", f"there is no {path[:80]} here; events go to /v1/track, /v1/batch, …")
+            return await self._nowhere(scope, headers, incoming)
         if method != "GET":
             raise Fault(405, "method_not_allowed", f"{path} takes GET", allow="GET")
         body = pixel.read(scope["query_string"])
         secure = scope.get("scheme") == "https"
         request = Request(pixel.with_origin(headers), connection(scope, headers), body, secure=secure)
         return 200, pixel.GIF, [*pixel.HEADERS, *await self._single(None, type, request)]
+
+    async def _nowhere(self, scope: Scope, headers: Headers, incoming: Body) -> Answer:
+        """A path that is none of ours. Whoever asks for it with a write key means to send events, and loses them."""
+        path = scope["path"]
+        if scope["method"] == "OPTIONS" and b"access-control-request-method" in headers:
+            return 204, b"", preflight(headers)  # or a browser would not send what is counted then
+        body = b""
+        with contextlib.suppress(Fault):
+            body = decompress(await incoming.read(), headers.get(b"content-encoding", b"").decode("latin-1").lower())
+        if lost := self._access.lost(path, scope["query_string"], headers, body):
+            source, shown = lost
+            self._log.note(source, "unknown_path", shown)
+        raise Fault(404, "not_found", f"there is no {path[:80]} here; events go to /v1/track, /v1/batch, …")
 
     async def _single(self, source: Source | None, type: str | None, request: Request, keep: bool = True) -> HeaderList:
         """One event, kept or not; without a type it says its own. Returns the cookies that go with the answer."""

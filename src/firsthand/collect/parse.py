@@ -408,3 +408,15 @@ def peek_message_id(raw: msgspec.Raw) -> str | None:
         return msgspec.json.decode(raw, type=_Peek).message_id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+class _Keyed(msgspec.Struct, rename="camel"):
+    write_key: str | None = None
+
+
+def peek_write_key(body: bytes) -> str | None:
+    """The write key in a body that nobody asks anything else of, if there is one."""
+    try:
+        return msgspec.json.decode(body, type=_Keyed).write_key
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None

@@ -78,6 +78,15 @@ def _missing(shares: dict[str, float], takers: Sequence[Integration]) -> Iterato
         yield f"pass on the visitor's own {' and '.join(lacking)} where a server sends the events"
 
 
+def lost(context: Context) -> Iterator[Finding]:
+    """Requests with a source's write key for addresses that are none of ours: their events are lost."""
+    for row in context.status["sources"] if context.status else ():
+        for path, count in row["unknown_paths"].items():
+            found = f"{count:,} requests for {path}, which is no address of ours: what they brought is lost"
+            remedy = "point that client here as docs/collect.md#clients says, and send again what it sent"
+            yield error("events.lost", row["key"], found, remedy, path=path, count=count)
+
+
 def skew(context: Context) -> Iterator[Finding]:
     """How often a visitor's clock had to be repaired."""
     for source, events in context.sample.events.items():
