@@ -38,7 +38,9 @@ def firsthand_import(gateway: Gateway, case: Json, name: str, more: str = "") ->
     program = Program([*arguments, "--data", str(gateway.data)], log, {"FIRSTHAND_COLLECT_PORT": str(gateway.port)})
     code = program.wait()
     output = program.output
-    return code, output, json.loads(output[output.index("{") : output.rindex("}") + 1]) if "{" in output else {}
+    if "{" not in output:
+        return code, output, {}
+    return code, output, json.JSONDecoder().raw_decode(output, output.index("{"))[0]
 
 
 def state(gateway: Gateway, summary: Json, line: int, integration: str) -> tuple[str | None, str | None]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.importing.shop import HEADER, ORDERS, Collector, import_file, orders
+from tests.importing.shop import HEADER, ORDERS, Collector, import_file, orders, rejects
 
 from firsthand.config import ConfigError
 from firsthand.importing.faults import ImportFailed
@@ -98,6 +98,27 @@ def test_an_id_of_ones_own(tmp_path: Path, collector: Collector):
     """Then a file that is exported anew with a few rows more adds only these, for a day."""
     event = event_of(tmp_path, collector, ORDERS + '  messageId: {template: "order-{order}"}\n', orders(1))
     assert event["messageId"] == "order-o-1"
+
+
+def test_ids_that_a_spreadsheet_has_spoilt(tmp_path: Path, collector: Collector):
+    """Wherever they are used, also in the middle of a template. Other columns stay as they are."""
+    file = tmp_path / "o.csv"
+    mapping = ORDERS.replace("userId: {column: customer}", 'anonymousId: {template: "shop-{customer}"}')
+    mapping = mapping.replace("order_id: {column: order}", "order_id: {column: order, type: string}")
+    mapping += "  traits.address.postalCode: {column: zip}\n"
+    rows = ["o-1,1E+05,2026-11-20,a,1,'04109", "#N/A,7,2026-11-20,a,1,1", 'o-3,7,2026-11-20,"1,00123E+15",1,1']
+    rows += ['"=""0042""",\'0007,2026-11-20,a,1,\'04109']
+    file.write_text(HEADER.replace("\n", ",zip\n") + "\n".join(rows))
+    import_file(file, collector, mapping)
+    assert [(reject["line"], reject["field"]) for reject in rejects(file)] == [
+        (2, "anonymousId"),
+        (3, "properties.order_id"),
+        (4, "properties.products[0].product_id"),
+    ]
+    assert "export it again, with this column as text" in next(rejects(file))["reason"]
+    (event,) = collector.received
+    assert (event["anonymousId"], event["properties"]["order_id"]) == ("shop-0007", "0042")
+    assert event["traits"]["address"]["postalCode"] == "'04109"
 
 
 def test_other_types_than_track(tmp_path: Path, collector: Collector):

@@ -11,7 +11,7 @@ from firsthand.importing.grouping import OUT, Group, Key, each, groups, singly
 from firsthand.importing.mapping import Column, Condition, Const, Mapping, Template, Tree, put
 from firsthand.importing.rows import Ambiguous, Get, Place, Reader, Row
 from firsthand.importing.template import FILE, LINE, parts_of
-from firsthand.importing.values import Convert, converter, is_empty, string
+from firsthand.importing.values import Convert, converter, identifier, is_empty, string
 from firsthand.times import read_time
 
 Make = Callable[[Sequence[Row]], Any]
@@ -279,8 +279,9 @@ class _Builder:
         return self._object(node, path)
 
     def _convert(self, node: Column | Template, path: str, type: Any) -> Convert:
-        steps = path.replace("[", ".").replace("]", "").split(".")
-        return converter(path, type or usual_type(steps), node.format, node.zone)
+        usual = usual_type(_steps(path))
+        # An id may be said to be text: what spreadsheets make of one is looked for all the same.
+        return converter(path, "id" if usual == "id" else type or usual, node.format, node.zone)
 
     def _column(self, node: Column, path: str) -> Make:
         get, default, convert = self.get(node.column, path), node.default, self._convert(node, path, node.type)
@@ -295,8 +296,9 @@ class _Builder:
         return make
 
     def _template(self, node: Template, path: str) -> _Part:
-        plain, default = string(path), node.default
+        default = node.default
         convert = self._convert(node, path, None) if path == "timestamp" else None
+        plain = identifier(path) if usual_type(_steps(path)) == "id" else string(path)
         parts: list[str | Get] = []
         for text, is_name in parts_of(node.template):
             if not is_name:
@@ -371,6 +373,10 @@ class _Builder:
             return found if any_there and found else None
 
         return _Part(make, varying)
+
+
+def _steps(path: str) -> list[str]:
+    return path.replace("[", ".").replace("]", "").split(".")
 
 
 def _converted(convert: Convert, value: Any, row: Row) -> Any:

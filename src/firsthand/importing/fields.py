@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Literal
 
-ValueType = Literal["string", "decimal", "integer", "boolean", "json", "timestamp", "date"]
+ValueType = Literal["string", "id", "decimal", "quantity", "integer", "boolean", "json", "timestamp", "date"]
 
 OBJECTS = ("properties", "traits", "context", "integrations")
 IDS = ("messageId", "anonymousId", "userId", "previousId", "groupId")
@@ -11,7 +11,7 @@ FIELDS = frozenset({"type", "name", "event", "category", "timestamp", *IDS, *OBJ
 """`receivedAt` is the collector's. `sentAt` is not among them: the collector compares it with now to see how wrong the
 sender's clock is, and would move all times of a file of last year by a year."""
 DECIMALS = frozenset({"price", "total", "revenue", "value", "subtotal", "shipping", "tax", "discount"})
-INTEGERS = frozenset({"quantity", "position"})
+PROPERTY_IDS = frozenset({"order_id", "product_id"})
 
 
 def usual_type(steps: Sequence[str]) -> ValueType | None:
@@ -21,6 +21,8 @@ def usual_type(steps: Sequence[str]) -> ValueType | None:
     """
     first, last = steps[0], steps[-1]
     if len(steps) == 1:
+        if first in IDS:
+            return "id"
         return "timestamp" if first == "timestamp" else "json" if first in OBJECTS else "string"
     if list(steps[:2]) == ["context", "consent"]:
         if last in ("gpc", "gdprApplies") or (len(steps) == 4 and steps[2] in ("categories", "categoryPreferences")):
@@ -28,6 +30,8 @@ def usual_type(steps: Sequence[str]) -> ValueType | None:
         return "integer" if last == "policyVersion" else "json" if len(steps) < 4 and last != "usPrivacy" else "string"
     if first == "properties" and last in DECIMALS:
         return "decimal"
-    if first == "properties" and last in INTEGERS:
-        return "integer"
+    if first == "properties" and last in PROPERTY_IDS:
+        return "id"
+    if first == "properties" and last in ("quantity", "position"):
+        return "quantity" if last == "quantity" else "integer"
     return "json" if last == "products" else None

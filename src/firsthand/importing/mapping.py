@@ -327,10 +327,10 @@ class _Event:
             type = "timestamp" if path == ("event", "timestamp") else "string"
         type = type or usual_type([step for key in path[1:] for step in str(key).split(".")])
         wrong = None
-        if column.format is not None and type not in ("timestamp", "date", "decimal"):
-            wrong = "this has no format", "say type: timestamp, date or decimal with it, or leave it out"
+        if column.format is not None and type not in ("timestamp", "date", "decimal", "quantity"):
+            wrong = "this has no format", "say type: timestamp, date, decimal or quantity with it, or leave it out"
         elif column.format is not None:
-            wrong = (numbers if type == "decimal" else moments).check_format(column.format)
+            wrong = (numbers if type in ("decimal", "quantity") else moments).check_format(column.format)
         if wrong:
             self._fault((*path, "format"), *wrong)
         if column.zone is not None:

@@ -1,5 +1,6 @@
 """What stands in a cell → what stands in the event."""
 
+import re
 from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
@@ -20,10 +21,14 @@ BOOLEANS |= {"false": False, "no": False, "0": False, "f": False, "n": False}
 
 def converter(field: str, type: ValueType | None, format: str | None, zone: str | None) -> Convert:
     """Makes a value of a cell that is not empty, or raises BadRow. `field` is the path in the event."""
+    if type == "id":
+        return identifier(field)
     if type == "string":
         return string(field)
     if type == "decimal":
         return numbers.decimal(field, format)
+    if type == "quantity":
+        return numbers.quantity(field, format)
     if type == "integer":
         return numbers.integer(field)
     if type == "boolean":
@@ -61,6 +66,34 @@ def string(field: str) -> Convert:
         if isinstance(value, int | float | UUID):
             return str(value)
         raise BadRow("field_invalid", f"{shown(value)} is not text", field)
+
+    return make
+
+
+_APOSTROPHE = re.compile(r"'[0-9]+")
+_AS_TEXT = re.compile(r'="(.*)"')
+_ROUNDED = re.compile(r"[+-]?[0-9]([.,][0-9]+)?[eE][+-][0-9]{1,3}|[+-]?[0-9][.,][0-9]+[eE][0-9]{1,3}")
+_FAILED = re.compile(r"#(#+|[A-ZÀ-Ý0/]+[!?]|N/A|NV|N/D)")
+EXACT = 2**53
+
+
+def identifier(field: str) -> Convert:
+    """An id as text. What a spreadsheet writes so that a number stays a text (`="00453"`, `'00453`) is taken away; what
+    it has spoilt (`1,00123E+15`, `#REF!`) is refused: the digits are gone."""
+    text_of = string(field)
+
+    def make(value: Any) -> str:
+        if isinstance(value, float) and abs(value) >= EXACT:
+            raise BadRow("field_invalid", f"{shown(value)} is rounded, and no id any more: have it as text", field)
+        text: str = text_of(value).strip()
+        if as_text := _AS_TEXT.fullmatch(text):
+            text = as_text[1].strip()
+        elif _APOSTROPHE.fullmatch(text):
+            text = text[1:]
+        if _ROUNDED.fullmatch(text) or _FAILED.fullmatch(text):
+            what = "is what a spreadsheet makes of an id, which is lost: export it again, with this column as text"
+            raise BadRow("field_invalid", f"{shown(text)} {what}", field)
+        return text
 
     return make
 
