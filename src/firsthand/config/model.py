@@ -192,6 +192,12 @@ class Ledger(_Part, frozen=True):
     max_age: Annotated[Duration, Meta(gt=0)] = 30 * DAY
 
 
+class Identity(_Part, frozen=True):
+    """How long it is kept what visitors are known by, since it was last seen."""
+
+    max_age: Annotated[Duration, Meta(gt=0)] = 400 * DAY
+
+
 class Process(_Part, frozen=True):
     """What belongs to the gateway as a whole."""
 
@@ -199,6 +205,7 @@ class Process(_Part, frozen=True):
     """Addresses and ranges whose `X-Forwarded-For` is believed."""
     log: Log = Log()
     ledger: Ledger = Ledger()
+    identity: Identity = Identity()
 
 
 class Config(Process, frozen=True):
@@ -209,4 +216,4 @@ class Config(Process, frozen=True):
 
     @property
     def process(self) -> Process:
-        return Process(trusted_proxies=self.trusted_proxies, log=self.log, ledger=self.ledger)
+        return Process(trusted_proxies=self.trusted_proxies, log=self.log, ledger=self.ledger, identity=self.identity)

@@ -217,7 +217,7 @@ async def _deliver(settings: Settings, stop: asyncio.Event) -> bool:
         asyncio.create_task(_replays(state, lanes, directory, log_reader, clock)),
         asyncio.create_task(_resumes(state, lanes)),
         asyncio.create_task(Eraser(settings, state, hub, tail, ledger, clock, gone, lanes, recorder).follow()),
-        asyncio.create_task(_upkeep(ledger, hub, lanes, process.ledger.max_age)),
+        asyncio.create_task(_upkeep(ledger, hub, lanes, process)),
         *(asyncio.create_task(tail.follow(shard)) for shard in log_reader.shards()),
         *(task for lane in lanes.values() for task in lane.tasks),
     ]
@@ -258,7 +258,12 @@ async def _deliver(settings: Settings, stop: asyncio.Event) -> bool:
 
 def _set_up(integrations: Sequence[Live], sources: Sequence[Source], process: Process) -> object:
     """All that delivery is told by the configuration: of a source, its write key is no concern of it."""
-    return list(integrations), {source.key: (source.home_urls, source.origins) for source in sources}, process.ledger
+    return (
+        list(integrations),
+        {source.key: (source.home_urls, source.origins) for source in sources},
+        process.ledger,
+        process.identity,
+    )
 
 
 async def _until_changed(state: State, version: str, before: object) -> None:
@@ -307,7 +312,7 @@ def suppressed() -> Iterator[None]:
         pass
 
 
-async def _upkeep(ledger: Ledger, hub: Hub, lanes: Mapping[str, Lane], max_age: float) -> None:
+async def _upkeep(ledger: Ledger, hub: Hub, lanes: Mapping[str, Lane], process: Process) -> None:
     """Prunes old rows; writes down, for whoever asks, how each lane is.
 
     Neither matters enough to end the process for: while the ledger takes nothing, the recorder has stopped sending,
@@ -318,9 +323,10 @@ async def _upkeep(ledger: Ledger, hub: Hub, lanes: Mapping[str, Lane], max_age: 
             for key, lane in lanes.items():
                 health = msgspec.json.encode(lane.health()).decode()
                 await asyncio.to_thread(ledger.set_run_value, f"lane:{key}", health)
-            while await asyncio.to_thread(ledger.prune, round((time.time() - max_age) * 1000)):
+            while await asyncio.to_thread(ledger.prune, round((time.time() - process.ledger.max_age) * 1000)):
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(ledger.export_consent_head, round(time.time() * 1000))
+            hub.forget(round((time.time() - process.identity.max_age) * 1000))
             await asyncio.to_thread(hub.checkpoint)
         await asyncio.sleep(2.0)
 

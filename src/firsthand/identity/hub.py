@@ -30,6 +30,8 @@ CACHED = 30_000
 POSITION_EVERY = 10_000
 """Positions that may pass before they are noted though nothing was learned: so many are observed again at most."""
 MOST_DIRTY = 50_000
+SWEEP = 200
+"""Profiles that are looked at in one step of retention: a millisecond's work."""
 MOST_ASKED = 16_384
 """Visitors whose answers are kept until the hub learns again. While a backlog drains, that may be long."""
 
@@ -68,6 +70,7 @@ class Hub:
         self._failing = False
         self._mended = 0
         self._has_erased = self._store.has_erased()
+        self._swept = 0
         # Deliveries of one visitor come together, and each asks several times. Kept until the hub learns again.
         self._answers: dict[tuple[str, str | None, str | None], Known] = {}
 
@@ -258,6 +261,48 @@ class Hub:
 
     def no_longer_late(self, places: Iterable[Place]) -> None:
         self._store.no_longer_late(places)
+
+    # -- retention -----------------------------------------------------------------------------------------------
+
+    def forget(self, before_ms: int) -> int:
+        """Remove what was not seen since a time, of some profiles; returns how many went as a whole. Called again and
+        again, it comes past all of them. Who was erased stays known as such.
+
+        Raises apsw.Error where that cannot be written.
+        """
+        try:
+            return self._forget(before_ms)
+        except DAMAGED:
+            self._mend()
+            return 0
+
+    def _forget(self, before_ms: int) -> int:
+        found = self._store.after(self._swept, SWEEP)
+        self._swept = found[-1][0] if len(found) == SWEEP else 0
+        gone: list[tuple[str, Ref]] = []
+        for _, stored in found:
+            if stored.ref is None:
+                continue  # nothing but that somebody was erased
+            key = (stored.source, stored.ref)
+            node = self._nodes.get(key)
+            profile = stored if node is None else node.profile  # which may have been seen again since
+            unseen = profile.seen_ms() < before_ms
+            if unseen and not profile.barrier_ms:
+                gone.append(key)
+            elif profile.forget(before_ms) or unseen:
+                left = Profile(erased_ms=profile.erased_ms, shared_ms=profile.shared_ms) if unseen else profile
+                self._nodes[key] = Node(left)
+                self._dirty.add(key)
+        if gone:
+            self._store.remove(gone)
+            for key in gone:
+                self._nodes.pop(key, None)
+                self._taught.discard(key)
+                self._dirty.discard(key)
+        if self._dirty:
+            self._write()
+        self._answers.clear()
+        return len(gone)
 
     # -- memory and disk ---------------------------------------------------------------------------------------
 

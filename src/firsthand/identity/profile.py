@@ -201,6 +201,33 @@ class Profile(msgspec.Struct, omit_defaults=True):
             self.emails = {user: given for user, given in self.emails.items() if normalise(given[1]) != other.value}
         return before != (len(self.links), len(self.emails), len(self.answers))
 
+    def seen_ms(self) -> int:
+        """When any of it was last seen."""
+        ids = self.ids.values()
+        return max(
+            *(0, *self.links.values()),
+            *(0, *(at_ms for at_ms, _ in self.emails.values())),
+            *(0, *(one.last_ms for one in self.answers)),
+            *(0, *(max(known.opted_out_ms, known.unknown_ms) for known in ids)),
+            *(0, *(max(seen.last_ms, seen.synced_ms) for known in ids for seen in known.values.values())),
+        )
+
+    def forget(self, before_ms: int) -> bool:
+        """Links, addresses and vendor ids not seen since a time; what was answered, and an opt-out, stays as long as
+        anything does. Whether there was any."""
+        old = [key for key, at_ms in self.links.items() if at_ms < before_ms]
+        users = [user for user, (at_ms, _) in self.emails.items() if at_ms < before_ms]
+        for key in old:
+            del self.links[key]
+        for user in users:
+            del self.emails[user]
+        found = bool(old or users)
+        for known in self.ids.values():
+            for value in [v for v, s in known.values.items() if max(s.last_ms, s.synced_ms) < before_ms]:
+                del known.values[value]
+                found = True
+        return found
+
     def forget_placeholders(self) -> None:
         """Links and ids that name nobody, from before they were known as such: what came with a user of that name came
         with none."""

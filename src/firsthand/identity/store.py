@@ -123,6 +123,16 @@ class ProfileStore(ProfileReader):
             self._db.executemany("INSERT OR REPLACE INTO positions VALUES (?, ?)", positions.items())
             self._db.executemany("INSERT OR IGNORE INTO late VALUES (?, ?)", late)
 
+    def after(self, id: int, limit: int) -> list[tuple[int, Profile]]:
+        """Some profiles in the order in which they were first written, with their numbers in it."""
+        sql = "SELECT id, profile FROM profiles WHERE id > ? ORDER BY id LIMIT ?"
+        rows: list[Any] = self._db.execute(sql, (id, limit)).fetchall()
+        return [(number, _decode(packed)) for number, packed in rows]
+
+    def remove(self, refs: Iterable[tuple[str, Ref]]) -> None:
+        with transaction(self._db):
+            self._db.executemany("DELETE FROM profiles WHERE key = ?", [(self.key(*ref),) for ref in refs])
+
     def note_erasure(self, at_ms: int) -> None:
         self._db.execute("INSERT OR IGNORE INTO erasures VALUES (?)", (at_ms,))
 
