@@ -290,6 +290,23 @@ async def test_duplicates_and_refusals_are_counted(open_log: OpenLog) -> None:
         assert log.reader.tallies().get("app", (0, 0)) == (0, 0)
 
 
+async def test_what_is_noted_is_counted_by_kind_and_value_of_which_so_many_are_told_apart(open_log: OpenLog) -> None:
+    async with open_log() as log:
+        await log.writer.append([record("m1")])
+        for number in range(300):
+            log.writer.note("shop", "unknown_path", f"/{number}/{'x' * 5_000}")
+            if number == 150:
+                await log.reopen()
+        log.writer.note("shop", "placeholder", "null", 3)
+        await log.reopen()
+        paths = log.reader.noted("unknown_path")["shop"]
+        assert len(paths) <= 60
+        assert max(map(len, paths)) <= 200
+        assert sum(paths.values()) == 300
+        assert log.reader.noted("placeholder") == {"shop": {"null": 3}}
+        assert log.reader.tallies()["shop"] == (0, 0)
+
+
 async def test_sources_are_those_that_sent_and_those_that_were_refused(open_log: OpenLog) -> None:
     async with open_log() as log:
         assert log.reader.sources() == []

@@ -112,6 +112,22 @@ def test_what_is_sent_to_no_address_of_ours_is_lost(context: Make, tmp_path: Pat
     assert found(events.lost(made)) == [("error", "web-shop", said)]
 
 
+def test_ids_that_name_nobody_are_named(context: Make, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    write_log(data, [event("a")])
+    SqliteLedger(data).close()
+
+    async def note() -> None:
+        log = SqliteLogWriter(data, max_age=None)
+        log.note("web-shop", "placeholder", "undefined", 12)
+        log.note("web-shop", "placeholder", "0")
+        await log.close()
+
+    asyncio.run(note())
+    said = "ids that name nobody: undefined (12), 0 (1)"
+    assert found(events.nobody(context(config(criteo())))) == [("warning", "web-shop", said)]
+
+
 # -- product ids -------------------------------------------------------------------------------------------------------
 
 

@@ -338,3 +338,17 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path) -> None:
     reader.close()
     assert gaps(found) == []
     assert set(acknowledged) <= {message_id(row) for row in rows(found)}
+
+
+async def test_what_an_older_version_refused_is_still_counted(log: SqliteLog) -> None:
+    await append(log, 1)
+    await log.writer.close()
+    with apsw.Connection(str(log.directory / "events.db")) as db:
+        db.execute("CREATE TABLE refusals (source TEXT, code TEXT, count INTEGER)")
+        db.execute("INSERT INTO refusals VALUES ('shop', 'malformed_json', 7)")
+        db.execute("DROP TABLE noted")
+    assert log.reader.noted("refused") == {}
+    await log.reopen()
+    log.writer.note("shop", "refused", "malformed_json")
+    await log.reopen()
+    assert log.reader.noted("refused") == {"shop": {"malformed_json": 8}}

@@ -31,7 +31,15 @@ CHECKS: Mapping[str, Sequence[Check]] = {
     ),
     "Machine": (machine.folder, machine.room, machine.fsync, gateway.processes, gateway.ports),
     "Vendors": (network.endpoints,),
-    "Events": (events.lost, events.coverage, events.products, events.skew, events.left_out, events.order),
+    "Events": (
+        events.lost,
+        events.nobody,
+        events.coverage,
+        events.products,
+        events.skew,
+        events.left_out,
+        events.order,
+    ),
     "Deliveries": (deliveries.balance, deliveries.dead),
 }
 

@@ -87,6 +87,15 @@ def lost(context: Context) -> Iterator[Finding]:
             yield error("events.lost", row["key"], found, remedy, path=path, count=count)
 
 
+def nobody(context: Context) -> Iterator[Finding]:
+    """Ids that name nobody: their events are kept, and linked with no visitor."""
+    for row in context.status["sources"] if context.status else ():
+        if words := row["placeholders"]:
+            said = ", ".join(f"{word} ({count:,})" for word, count in words.items())
+            remedy = "send no userId, anonymousId or vendor's id where you know none: docs/collect.md#events"
+            yield warning("events.nobody", row["key"], f"ids that name nobody: {said}", remedy, placeholders=words)
+
+
 def skew(context: Context) -> Iterator[Finding]:
     """How often a visitor's clock had to be repaired."""
     for source, events in context.sample.events.items():

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from firsthand.personal import has_phone
+from firsthand.placeholders import clean_id
 from firsthand.reasons import Dead, Filtered
 from firsthand.vendors.base import Built, Input, Notes, Request, Setup
 from firsthand.vendors.fields import Fields, known
@@ -90,7 +91,7 @@ def user_id(settings: Raptor, given: Input) -> str | None:
     event, identity, source = given.event, given.identity, settings.ruid_source
     if source != "email":  # raptor_ruid is an address, from before another source was set
         said = event.text(*source.split(".")) or (identity.user_id if source == "user_id" else None)
-        return said.strip() or None if said and not has_phone(said) else None
+        return clean_id(said) if said and not has_phone(said) else None
     if settings.ruid_storage == "cookie":  # what the cookie held comes with the event; nothing is remembered here
         found = [event.email, event.text("context", "ids", "raptor_ruid")]
     else:
