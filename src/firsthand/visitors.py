@@ -6,7 +6,7 @@ The gateway's processes carry an erasure out. The part of one that does not run 
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -21,6 +21,7 @@ from firsthand.identity.store import Unwritten
 from firsthand.ledger.finding import Found, Key, find_all
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.records import OPEN, Exchange
+from firsthand.personal import mask_text
 from firsthand.placeholders import clean_id
 from firsthand.settings import Settings
 from firsthand.state.erasures import Erasure
@@ -48,10 +49,11 @@ class Holdings(msgspec.Struct):
         return not (self.sources or plan.events or plan.mentions or self.rows)
 
     def counts(self) -> dict[str, Any]:
+        """As it may be shown."""
         plan = self.plan
         return {
             "ids": {
-                source: {name: [ref.value for ref in refs if ref.kind == kind] for kind, name in KINDS.items()}
+                source: {name: _masked(ref.value for ref in refs if ref.kind == kind) for kind, name in KINDS.items()}
                 for source, refs in plan.ids.items()
                 if source in self.sources
             },
@@ -65,9 +67,13 @@ class Holdings(msgspec.Struct):
         }
 
 
+def _masked(values: Iterable[str]) -> list[str]:
+    return [mask_text(value) for value in values]
+
+
 def _values(refs: dict[str, list[Ref]], kind: Kind) -> dict[str, list[str]]:
     """By source, what there is of a kind."""
-    found = {source: [ref.value for ref in some if ref.kind == kind] for source, some in refs.items()}
+    found = {source: _masked(ref.value for ref in some if ref.kind == kind) for source, some in refs.items()}
     return {source: values for source, values in found.items() if values}
 
 

@@ -185,7 +185,7 @@ class Collector:
         if lost := self._access.lost(path, scope["query_string"], headers, body):
             source, shown = lost
             self._log.note(source, "unknown_path", shown)
-        raise Fault(404, "not_found", f"there is no {path[:80]} here; events go to /v1/track, /v1/batch, …")
+        raise Fault(404, "not_found", "there is no such address here; events go to /v1/track, /v1/batch, …")
 
     async def _single(self, source: Source | None, type: str | None, request: Request, keep: bool = True) -> HeaderList:
         """One event, kept or not; without a type it says its own. Returns the cookies that go with the answer."""

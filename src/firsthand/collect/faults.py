@@ -1,5 +1,7 @@
 """What can be wrong with what a client sends: one exception, one code and one status each."""
 
+from firsthand.personal import mask_text
+
 
 class Fault(Exception):
     """A refusal.
@@ -14,8 +16,9 @@ class Fault(Exception):
         super().__init__(message)
         self.status = status
         self.code = code
-        self.message = message
-        self.path = path
+        # It may name what was sent.
+        self.message = mask_text(message)
+        self.path = path and mask_text(path)
         self.retry_after = retry_after
         self.allow = allow
 

@@ -14,6 +14,7 @@ import uuid_utils
 
 from firsthand.collect.faults import Fault
 from firsthand.event import Event, EventType, format_time
+from firsthand.personal import hint
 from firsthand.placeholders import id_text, placeholder
 from firsthand.times import read_time
 
@@ -26,6 +27,8 @@ MAX_TIME_LENGTH = 100
 CLOCK_TOLERANCE_MS = 60_000
 FUTURE_TOLERANCE_MS = 300_000
 """How far ahead of its receipt an event may say it happened: as far as vendors take it (Criteo five minutes)."""
+ENCODINGS = frozenset({"br", "deflate", "zstd", "compress", "x-gzip", "dcb", "dcz"})
+"""Those that there are, and that are not read."""
 TYPES: frozenset[str] = frozenset(get_args(EventType))
 
 MessageId = str | int | None
@@ -98,7 +101,8 @@ def decompress(body: bytes, encoding: str) -> bytes:
     if encoding in ("", "identity"):
         return body
     if encoding != "gzip":
-        raise Fault(415, "unsupported_encoding", f"Content-Encoding {encoding!r} is not supported: send gzip or none")
+        said = encoding if encoding in ENCODINGS else hint(encoding)
+        raise Fault(415, "unsupported_encoding", f"Content-Encoding {said!r} is not supported: send gzip or none")
     unzip = zlib.decompressobj(31)
     try:
         plain = unzip.decompress(body, REQUEST_BYTES + 1)
@@ -213,7 +217,7 @@ def complete(
     """Check an event and fill in what the client left out. Raises Fault."""
     kind = type or wire.type
     if kind is None or kind not in TYPES:
-        said = f"it says {wire.type[:40]!r}" if wire.type else "it has none"
+        said = f"it says {hint(wire.type)}" if wire.type else "it has none"
         raise Fault(
             400, "invalid_type", f"an event's type is one of {', '.join(sorted(TYPES))}; {said}", f"{path}.type"
         )

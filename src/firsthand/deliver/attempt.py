@@ -17,7 +17,7 @@ from firsthand.deliver.clock import Clock
 from firsthand.deliver.gone import Gone
 from firsthand.deliver.identifying import Identifier
 from firsthand.deliver.item import Item
-from firsthand.deliver.outcome import CUT_SHORT, Given, conclude, dead, note
+from firsthand.deliver.outcome import CUT_SHORT, Given, conclude, dead, note, shown
 from firsthand.deliver.permission import Permission
 from firsthand.deliver.poison import Care
 from firsthand.deliver.policy import CONFIGURATION, backoff, is_refusal, retry_after, verdicts
@@ -352,7 +352,7 @@ class Attempts:
 
     def filtered(self, item: Item, reason: Reason) -> None:
         """We decided not to send it."""
-        item.delivery.state, item.delivery.next_ms, item.delivery.detail.reason = "filtered", None, reason
+        item.delivery.state, item.delivery.next_ms, item.delivery.detail.reason = "filtered", None, shown(reason)
 
     def erased(self, item: Item) -> None:
         """Its visitor was erased: what it holds of them goes with it."""

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import pycurl
 
 from firsthand.ledger.records import Cause, Failure
+from firsthand.personal import mask_text
 from firsthand.vendors.base import Answer
 
 ANSWER_BYTES = 64 << 10
@@ -125,7 +126,7 @@ class _Handle:
             cause = "timeout_connect"
         if code in AGAIN:
             message = "the connection was closed before an answer came"
-        return Failure(cause, sent, message)
+        return Failure(cause, sent, mask_text(message))
 
 
 class HttpTransport:

@@ -1,9 +1,12 @@
 """From what the vendor said to an event's requests to the state that the event is in."""
 
+from msgspec.structs import replace
+
 from firsthand.config import Delivery as Budget
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.policy import AMBIGUOUS_TRIES, backoff, is_refusal
 from firsthand.ledger.records import Delivery, Detail
+from firsthand.personal import mask_text
 from firsthand.reasons import Reason
 from firsthand.vendors.base import Verdict
 
@@ -82,6 +85,11 @@ def _retry(delivery: Delivery, verdict: Verdict, wait: float, budget: Budget, cl
     delivery.state, delivery.next_ms = "retrying", now_ms + round(pause * 1000)
 
 
+def shown(reason: Reason) -> Reason:
+    """Why, as it is kept: it may name what the event says."""
+    return replace(reason, message=mask_text(reason.message)) if reason.message else reason
+
+
 def dead(delivery: Delivery, reason: Reason) -> None:
     """It could not be sent."""
-    delivery.state, delivery.next_ms, delivery.detail.reason = "dead", None, reason
+    delivery.state, delivery.next_ms, delivery.detail.reason = "dead", None, shown(reason)

@@ -8,7 +8,10 @@ from datetime import UTC
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from msgspec.structs import replace
+
 from firsthand.deliver.redirects import RedirectRefused, Result
+from firsthand.ledger.masking import mask_words
 from firsthand.ledger.records import Failure
 from firsthand.reasons import CREDENTIALS
 from firsthand.vendors.base import UNVERIFIABLE, Answer, AnyVendor, Request, Setup, Verdict
@@ -22,7 +25,15 @@ CONFIGURATION = frozenset({"redirect_refused", "vendor_ambiguous"})
 
 
 def verdicts(vendor: AnyVendor, setup: Setup[Any], request: Request, result: Result) -> list[Verdict]:
-    """A verdict for each of a request's items."""
+    """A verdict for each of a request's items. What the vendor said in it may be shown: it may name what was sent."""
+    return [_shown(verdict) for verdict in _judged(vendor, setup, request, result)]
+
+
+def _shown(verdict: Verdict) -> Verdict:
+    return replace(verdict, message=mask_words(verdict.message)) if verdict.message else verdict
+
+
+def _judged(vendor: AnyVendor, setup: Setup[Any], request: Request, result: Result) -> list[Verdict]:
     if isinstance(result, Failure):
         return [Verdict("retry", message=f"{result.cause}: {result.message}")] * len(request.items)
     if isinstance(result, RedirectRefused):

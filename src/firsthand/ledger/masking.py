@@ -60,12 +60,17 @@ def brief(value: Any, path: str) -> Any:
     return shown if not isinstance(shown, str) or len(shown) <= LONGEST_NOTE else shown[: LONGEST_NOTE - 1] + "…"
 
 
+def mask_words(text: str) -> str:
+    """What somebody else says, who may repeat anything that was sent: also without the last parts of addresses."""
+    return mask_text(_IPV6.sub(r"\1***", _IPV4.sub(r"\1***", text)))
+
+
 def mask_ip(text: str) -> str:
     """An address without its last part: `203.0.113.***`, `2001:db8::***`. In a list, or with a port, too."""
     try:
         address = ip_address(text)
     except ValueError:
-        return mask_text(_IPV6.sub(r"\1***", _IPV4.sub(r"\1***", text)))
+        return mask_words(text)
     separator = "." if address.version == 4 else ":"
     return text.rpartition(separator)[0] + separator + "***"
 
