@@ -40,6 +40,8 @@ def id_text(value: Any) -> str:
 
 
 def _bare(text: str) -> str:
+    if text[:1].isalnum() and text[-1:].isalnum():
+        return text  # as nearly all are: there is nothing around it
     text = _stripped(text)
     for quote in _QUOTES:
         if text.startswith(quote) and text.endswith(quote) and len(text) >= 2 * len(quote):

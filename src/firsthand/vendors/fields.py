@@ -54,9 +54,9 @@ class Fields(msgspec.Struct):
             value = self.values
             for step in name.split("."):
                 value = value.get(step) if isinstance(value, dict) else None
-        if value is None or (isinstance(value, str) and (not value or value.isspace())):
-            return self.get(TWINS[name]) if name in TWINS else None
-        return value
+        if isinstance(value, str) and (not value or value.isspace()):
+            value = None
+        return self.get(TWINS[name]) if value is None and name in TWINS else value
 
     def leave_out(self, name: str, accepted: str) -> None:
         """Note that an optional field is not sent, as it is nothing that is accepted."""
@@ -70,10 +70,10 @@ class Fields(msgspec.Struct):
     def text(self, name: str) -> str | None:
         """Text, or a whole number as text. An e-mail address is left out, since none may leave unhashed."""
         value = self.get(name)
-        if value is not None and (accepted := _not_text(value)):
-            self.leave_out(name, accepted)
-            return None
-        return value if value is None else str(value)
+        if value is None or not (accepted := _not_text(value)):
+            return value if value is None or isinstance(value, str) else str(value)
+        self.leave_out(name, accepted)
+        return None
 
     def believed(self, name: str) -> str | None:
         """The same, for fields where a wrong value costs money: it is refused."""

@@ -1,6 +1,6 @@
 """The products of an event, as most vendors want them: an id, the price of one, and how many."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from math import inf
 from typing import Any, TypeVar
@@ -138,16 +138,17 @@ class Shopping(Fields):
         products = sorted(self.objects("products"), key=_position)[:most]
         return [self.id_of(product) for product in products]
 
-    def reconcile(self, lines: Iterable[tuple[Number, int | Decimal]]) -> None:
+    def reconcile(self, lines: Sequence[tuple[Number, int | Decimal]]) -> None:
         """Note what an order says that it comes to, where that is not what these prices and quantities add up to, or
         where lines were left out."""
-        lines = list(lines)
-        field = next((name for name in ("total", "revenue") if self.get(name) is not None), None)
-        less = any(note.field[-1] == "]" for note in self.notes.left_out)  # a whole line
+        field = "total" if self.get("total") is not None else "revenue" if self.get("revenue") is not None else None
+        less = [note for note in self.notes.left_out if note.field[-1] == "]"]  # whole lines
         if field is None and not less:
             return
         said = _number(self.get(field)) if field else None
-        if not less and (said is None or abs(float(said) - sum(_float(price) * float(n) for price, n in lines)) < CENT):
+        if not less and (
+            said is None or abs(float(said) - sum([_float(price) * float(n) for price, n in lines])) < CENT
+        ):
             return
         exact = sum((Decimal(digits(price, n)) for price, n in lines), Decimal())
         self.notes.total = Total(field and self.path + field, said, format(exact, "f"))
