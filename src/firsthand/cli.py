@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from firsthand.commands import check, consent, doctor, events, import_, integrations, replays, visitor
+from firsthand.commands import (
+    check,
+    consent,
+    doctor,
+    events,
+    import_,
+    init,
+    integrations,
+    replays,
+    serve,
+    status,
+    visitor,
+)
 from firsthand.commands import plan as configuration
 
 if TYPE_CHECKING:
@@ -83,54 +95,8 @@ def options(
 ) -> None: ...
 
 
-@app.command(epilog="Example: firsthand serve --config firsthand.yaml")
-def serve(
-    config: Annotated[
-        Path | None,
-        typer.Option(help="Apply this file at start. [default: ./firsthand.yaml where there is one]"),
-    ] = None,
-    data: DataOption = None,
-    roles: Annotated[str, typer.Option(help="Which parts to run, by comma: collect, deliver.")] = "collect,deliver",
-) -> None:
-    """Run the gateway."""
-    from firsthand import logging, supervise
-    from firsthand.config import example, load
-    from firsthand.state.store import State
-
-    chosen = [role.strip() for role in roles.split(",") if role.strip()]
-    unknown = sorted(set(chosen) - set(supervise.ROLES))
-    if unknown or not chosen:
-        raise typer.BadParameter(f"roles are {', '.join(supervise.ROLES)}", param_hint="--roles")
-    logging.set_up()
-    settings = settings_with(data)
-    supervised = supervise.is_supervised()
-    if not supervised:
-        supervise.claim(settings.data, whole=len(chosen) > 1)
-        if config is None and Path("firsthand.yaml").exists():
-            config = Path("firsthand.yaml")
-        state = State.open(settings.data, migrate=True)
-        if config is not None:
-            file = load(config)
-            for change in state.apply(file):
-                if change.kind != "unchanged":
-                    print(change, file=sys.stderr)
-            for warning in configuration.warnings(file):
-                print(f"! {warning}", file=sys.stderr)
-        if not state.sources():
-            sample = Path("firsthand.example.yaml")
-            if not sample.exists():
-                sample.write_text(example())
-            none = f"{config} names no sources" if config is not None else "there are no sources yet"
-            fail(f"{none}. Begin with the sample in {sample}: firsthand serve --config {sample}")
-    if supervised or len(chosen) == 1:
-        for role in chosen:
-            supervise.run_role(role, settings)
-        return
-
-    def command(role: str) -> list[str]:
-        return [sys.executable, "-m", "firsthand", "serve", "--roles", role, "--data", str(settings.data)]
-
-    raise SystemExit(supervise.Supervisor(chosen, command, os.environ).run())
+app.command(epilog="Example: firsthand init")(init.init)
+app.command(epilog="Example: firsthand serve --config firsthand.yaml")(serve.serve)
 
 
 @app.command(epilog="Example: firsthand emulate --port 9090")
@@ -166,6 +132,15 @@ def emulate(
 @app.command(epilog="Example: firsthand demo")
 def demo(
     events: Annotated[int, typer.Option(help="About how many events the hour has.", min=100, max=20_000)] = 2_000,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help="The collector's port; the shop and the emulators take the two behind it. 0: any that are free."
+            " [default: 8080, 8081 and 9090, or any where those are taken]",
+            min=0,
+            max=65533,
+        ),
+    ] = None,
 ) -> None:
     """See it work: a shop's hour, sent to the emulators.
 
@@ -173,7 +148,7 @@ def demo(
     """
     from firsthand.demo.run import run
 
-    raise SystemExit(run(events))
+    raise SystemExit(run(events, port))
 
 
 @app.command(epilog="Example: firsthand trace 0192f3c1-…-8a4d")
@@ -214,28 +189,7 @@ def trace(
 app.command(epilog="Example: firsthand events --state dead --reason field_invalid")(events.events)
 
 
-@app.command(epilog="Example: firsthand status --json | jq '.integrations[] | select(.balanced | not)'")
-def status(
-    data: DataOption = None,
-    recount: Annotated[
-        bool, typer.Option("--recount", help="Also count every row of the ledger again; takes long.")
-    ] = False,
-    as_json: JsonOption = False,
-) -> None:
-    """What came in, what became of it and why; whether it runs. Exit code 1 when counts do not balance."""
-    import asyncio
-
-    from firsthand.status import status as read
-    from firsthand.terminal.status import show
-
-    settings = settings_with(data)
-    found = asyncio.run(read(settings.data, recount))
-    if as_json:
-        print_json(found)
-    else:
-        show(found)
-    if not all(integration["balanced"] for integration in found["integrations"]):
-        raise SystemExit(FAILED)
+app.command(epilog="Example: firsthand status --json | jq '.integrations[] | select(.balanced | not)'")(status.status)
 
 
 @app.command(epilog="Example: firsthand replay --integration criteo --state dead --reason vendor_rejected --dry-run")

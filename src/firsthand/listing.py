@@ -18,16 +18,25 @@ Line = dict[str, Any]
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which deliveries, each part optional. `about` is a value that stands in the event, such as an order's id."""
+    """Which deliveries, each part optional. `about` is a value that stands in the event, such as an order's id;
+    `since_ms` is the time since which the event was received (milliseconds)."""
 
     integration: str | None = None
     state: str | None = None
     reason: str | None = None
     about: str | None = None
+    source: str | None = None
+    since_ms: int | None = None
 
     def takes(self, stored: Stored) -> bool:
         delivery = stored.delivery
-        return stored.latest and self.state in (None, delivery.state) and self.reason in (None, delivery.code)
+        return (
+            stored.latest
+            and self.state in (None, delivery.state)
+            and self.reason in (None, delivery.code)
+            and self.source in (None, delivery.source)
+            and delivery.received_ms >= (self.since_ms or 0)
+        )
 
 
 def events(directory: Path, wanted: Wanted, limit: int) -> list[Line]:
@@ -45,8 +54,18 @@ def events(directory: Path, wanted: Wanted, limit: int) -> list[Line]:
                 if stored.lane in names and wanted.takes(stored)
             ]
         else:
-            newest = (ledger.newest(lane, wanted.state, wanted.reason, limit) for lane in names)
-            found = [(stored, None) for lane in newest for stored in lane]
+            found = [
+                (stored, None)
+                for lane in names
+                for stored in ledger.newest(
+                    lane,
+                    limit,
+                    state=wanted.state,
+                    code=wanted.reason,
+                    source=wanted.source,
+                    since_ms=wanted.since_ms,
+                )
+            ]
         found.sort(key=lambda pair: (-pair[0].delivery.received_ms, -pair[0].delivery.position, pair[0].lane))
         return [_line(stored, row, names[stored.lane], log) for stored, row in found[:limit]]
     finally:

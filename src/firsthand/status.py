@@ -84,6 +84,7 @@ async def _integrations(
             "environment": environment.get((lane.integration, None)),
             "health": ledger.health(lane.integration, now_ms),
             "names": ledger.names(lane.id),
+            "waiting": ledger.waiting(lane.id),
             "left_out": ledger.left_out(lane.id),
         }
         found.append(msgspec.to_builtins(counts) | more)

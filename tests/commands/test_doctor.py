@@ -14,7 +14,7 @@ def test_an_empty_folder_says_what_to_do_first(firsthand: Firsthand, tmp_path: P
     said = firsthand("doctor")
     assert said.exit_code == 1
     assert "there is no firsthand.yaml, and nothing is applied" in " ".join(said.out.split())
-    assert "`firsthand serve` writes firsthand.example.yaml to begin with" in " ".join(said.out.split())
+    assert "`firsthand init` writes a firsthand.yaml to begin with" in " ".join(said.out.split())
     assert max(map(len, said.out.splitlines())) <= 80
     assert list(tmp_path.iterdir()) == [], "looking makes nothing"
 

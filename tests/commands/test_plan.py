@@ -180,3 +180,23 @@ def test_an_integration_that_asks_for_no_consent_is_told(firsthand: Firsthand, f
     assert len(firsthand("plan", "firsthand.yaml", "--json").json["warnings"]) == 1
     file.write_text(FILE)
     assert firsthand("plan", "firsthand.yaml", "--json").json["warnings"] == []
+
+
+def test_going_live_is_said_and_so_is_an_id_of_an_example(firsthand: Firsthand, file: Path) -> None:
+    firsthand("apply", "firsthand.yaml")
+    file.write_text(FILE.replace("vendor: criteo-s2s", "vendor: criteo-s2s, environment: production"))
+    planned, applied = firsthand("plan", "firsthand.yaml"), firsthand("apply", "firsthand.yaml")
+    said = " ".join(planned.out.split())
+    assert "! integration criteo would go to production: the vendor is sent its events, no longer the emulator" in said
+    assert "in production with the partner_id and mapping_key of an example: put your own, or" in said
+    assert "! integration criteo goes to production" in " ".join(applied.out.split())
+    own = FILE.replace("12345", "67890").replace('"123"', '"4711"')
+    file.write_text(own.replace("vendor: criteo-s2s", "vendor: criteo-s2s, environment: production"))
+    assert "!" not in firsthand("plan", "firsthand.yaml").out
+
+
+def test_a_file_that_is_not_there_is_named_once(firsthand: Firsthand) -> None:
+    said = firsthand("plan", "nofile.yaml").err
+    assert said == (
+        "firsthand: nofile.yaml: it can't be read: No such file or directory; name a file that is there and readable\n"
+    )

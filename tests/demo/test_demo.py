@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -21,7 +22,7 @@ class Demo:
     def __init__(self, tmp_path: Path) -> None:
         self.folder = tmp_path
         self.process = subprocess.Popen(
-            [*FIRSTHAND, "demo", "--events", "300"],
+            [*FIRSTHAND, "demo", "--events", "300", "--port", "0"],
             env={**os.environ, "TMPDIR": str(tmp_path), "PYTHONUNBUFFERED": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -108,3 +109,11 @@ def children_of(pid: int) -> list[int]:
 
 def cmdline(pid: int) -> bytes:
     return Path(f"/proc/{pid}/cmdline").read_bytes()
+
+
+def test_a_port_that_was_asked_for_and_is_taken(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        command = [*FIRSTHAND, "demo", "--port", str(other.getsockname()[1])]
+        done = subprocess.run(command, env={**os.environ, "TMPDIR": str(tmp_path)}, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "is taken: choose another --port, or 0 for any" in done.stderr

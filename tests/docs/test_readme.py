@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.gateway import free_port
 
-from firsthand.demo import gateway as demo
 from firsthand.demo.gateway import Gateway
 from firsthand.vendors.hashing import hash_email
 
@@ -22,10 +20,7 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 @pytest.fixture(scope="module")
 def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """The demo's gateway, as it goes on after the demo's hour."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(demo, "_port", lambda wanted: free_port())  # another demo may run beside this one
-        running = Gateway(tmp_path_factory.mktemp("readme"))
-    with running:
+    with Gateway(tmp_path_factory.mktemp("readme"), port=0) as running:  # another demo may run beside this one
         yield running
 
 

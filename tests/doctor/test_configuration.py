@@ -17,9 +17,7 @@ Make = Callable[..., Context]
 def test_nothing_at_all_says_how_to_begin(context: Make) -> None:
     (finding,) = configuration.file(context())
     assert finding.severity == "error"
-    assert (
-        finding.remedy == "`firsthand serve` writes firsthand.example.yaml to begin with; or name a file with --config"
-    )
+    assert finding.remedy == "`firsthand init` writes a firsthand.yaml to begin with; or name a file with --config"
 
 
 def test_a_file_that_can_be_used(context: Make) -> None:

@@ -94,3 +94,16 @@ def test_each_finding_is_explained() -> None:
         )
     ]
     assert sorted(explained) == sorted(set(ids))
+
+
+def test_what_is_to_be_done_for_several_is_said_once() -> None:
+    shops = [warning("clock", source, "is 5 min ahead", "set the clock by NTP") for source in ("web", "app")]
+    other = warning("clock", "tills", "is 2 h behind", "set the time zone")
+    assert lines(Report({"Events": [*shops, other]}))[:6] == [
+        "Events",
+        "  ! web    is 5 min ahead",
+        "  ! app    is 5 min ahead",
+        "      → set the clock by NTP",
+        "  ! tills  is 2 h behind",
+        "      → set the time zone",
+    ]

@@ -146,3 +146,13 @@ def test_fields_that_events_were_sent_without() -> None:
     page = status_page(a_status(an_integration(left_out=left_out)))
     assert "  left out   context.ip 1,200, properties.p0 3, " in page
     assert "properties.p3 3, and 2 more\n" in page
+
+
+def test_what_waits_says_why() -> None:
+    waiting = {"retrying": {"HTTP 500": 12, "timeout": 1}, "held": {"consent": 3}}
+    page = status_page(a_status(an_integration(retrying=13, held=3, waiting=waiting)))
+    assert "  retrying   12 HTTP 500, 1 timeout\n  held       3 consent\n" in page
+
+
+def test_a_single_event_is_one() -> None:
+    assert "DOES NOT BALANCE, 1 event missing" in status_page(a_status(an_integration(balanced=False, received=2001)))

@@ -20,7 +20,7 @@ def _group() -> None:
 def resume(
     key: Annotated[str, typer.Argument(help="The key of the integration.")],
     data: Annotated[
-        Path | None, typer.Option("--data", help="The data folder. \\[default: FIRSTHAND_DATA or ./firsthand-data]")
+        Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:

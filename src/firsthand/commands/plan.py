@@ -58,7 +58,7 @@ def apply(
     file: FileArgument,
     data: DataOption = None,
     yes: Annotated[
-        bool, typer.Option("--yes", "-y", help="Don't ask, at a terminal, before something is lost.")
+        bool, typer.Option("--yes", "-y", help="Don't ask, at a terminal, before something is lost or goes live.")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -73,8 +73,8 @@ def apply(
     config, folder = load(file), settings_with(data).data
     state = State.open(folder, migrate=True)
     last, planned = state.last_applied(), state.plan(config)
-    loses = any(change.kind == "removed" or _drifted(change) for change in planned)
-    if loses and not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
+    grave = any(change.kind == "removed" or _drifted(change) or _goes_live(change) for change in planned)
+    if grave and not yes and not as_json and sys.stdin.isatty() and sys.stdout.isatty():
         _show(_page(config, folder, planned, last))
         if not typer.confirm("\nApply this?"):
             fail("nothing was applied")
@@ -100,13 +100,20 @@ def export(data: DataOption = None) -> None:
 
 
 def warnings(config: "Config") -> Iterator[str]:
-    """What a configuration leaves to a default that nobody should come by unawares."""
+    """What a configuration leaves to a default, or to an example, that nobody should come by unawares."""
+    from firsthand.doctor.configuration import placeholders
+
     for integration in config.integrations:
         if integration.enabled and integration.consent is None:
             yield (
                 f"integration {integration.key} names no consent basis: it is sent all events but those that carry a"
                 " refusal. Add consent: {basis: tcf}, {basis: categories, categories: […]} or, where none is needed,"
                 " {basis: none}"
+            )
+        if integration.environment == "production" and (of_examples := placeholders(integration)):
+            yield (
+                f"integration {integration.key} is in production with the {' and '.join(of_examples)} of an example:"
+                " put your own, or the events go to an account that is not yours"
             )
 
 
@@ -119,6 +126,11 @@ def _changed(changes: "Sequence[Change]") -> bool:
 
 def _drifted(change: "Change") -> bool:
     return change.drift or any(field.drift for field in change.fields)
+
+
+def _goes_live(change: "Change") -> bool:
+    """Whether what went to the emulator goes to the vendor from then on."""
+    return any(field.path == "environment" and field.new == "production" for field in change.fields)
 
 
 def _as_json(
@@ -167,7 +179,13 @@ def _page(
         words = [f"{counts[kind]} {kind if done else TO_DO[kind]}" for kind in MARKS if counts[kind]]
         words += [f"{counts['unchanged']} unchanged"] if counts["unchanged"] else []
         yield Text(", ".join(words) + ".")
-    for warning in warnings(config):
+    live = [
+        f"{change.what} {'goes' if done else 'would go'} to production: the vendor is sent its events, no longer"
+        " the emulator"
+        for change in changes
+        if _goes_live(change)
+    ]
+    for warning in [*live, *warnings(config)]:
         yield hanging(Text("! ", "yellow"), Text(warning, "yellow"), page_width(stdout()))
     if any(map(_drifted, changes)):
         yield Text(f"{DRIFTED}: changed by other means since the last apply.", "yellow")

@@ -66,6 +66,7 @@ __all__ = [
 ]
 
 Vendors = Mapping[str, "AnyVendor"]
+PLACEHOLDER = "replace-this-write-key"
 
 
 def load(path: Path, env: Mapping[str, str] = os.environ, vendors: Vendors | None = None) -> ConfigFile:
@@ -106,6 +107,7 @@ def parse(
     return config_file(msgspec.structs.replace(config, integrations=integrations), document, text)
 
 
-def example() -> str:
+def example(write_key: str = PLACEHOLDER) -> str:
     """A `firsthand.yaml` to begin with, which works against the emulator."""
-    return (resources.files("firsthand.config") / "example.yaml").read_text(encoding="utf-8")
+    text = (resources.files("firsthand.config") / "example.yaml").read_text(encoding="utf-8")
+    return text.replace(PLACEHOLDER, write_key)

@@ -32,6 +32,8 @@ class ConfigError(Exception):
         super().__init__(source, self.faults)
 
     def __str__(self) -> str:
+        if len(self.faults) == 1 and self.faults[0].path == self.source:  # it is about the file as a whole
+            return str(self.faults[0])
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
         return "\n".join([f"{self.source} has {count}:", *(f"  {fault}" for fault in self.faults)])
 

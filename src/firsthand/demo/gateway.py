@@ -58,14 +58,18 @@ class Child(NamedTuple):
 
 
 class Gateway:
-    """Starts when entered, stops when left. `data` is the folder that `firsthand trace --data` takes."""
+    """Starts when entered, stops when left. `data` is the folder that `firsthand trace --data` takes.
 
-    def __init__(self, folder: Path) -> None:
+    `port` and the two behind it are the collector's, the shop's and the emulators'; with 0 any free ones, with None the
+    usual ones, or any free ones where those are taken. Raises DemoFailed where one that was asked for is taken.
+    """
+
+    def __init__(self, folder: Path, port: int | None = None) -> None:
         self.folder = folder
         self.data = folder / "data"
-        self.port = _port(8080)
-        self.emulator_port = _port(9090)
-        self.shop_port = _port(8081)
+        usual = (8080, 8081, 9090)
+        wanted = [port + n if port else 0 for n in range(3)] if port is not None else usual
+        self.port, self.shop_port, self.emulator_port = [_port(one, or_any=port is None) for one in wanted]
         self._children: list[Child] = []
 
     @property
@@ -177,9 +181,9 @@ def stop_on_signals() -> None:
         signal.signal(number, stop)
 
 
-def _port(wanted: int) -> int:
+def _port(wanted: int, or_any: bool) -> int:
     """The port wanted, or any free one where somebody has it."""
-    for port in (wanted, 0):
+    for port in (wanted, 0) if or_any else (wanted,):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -187,7 +191,7 @@ def _port(wanted: int) -> int:
             except OSError:
                 continue
             return int(probe.getsockname()[1])
-    raise DemoFailed("no port is free")
+    raise DemoFailed(f"port {wanted} is taken: choose another --port, or 0 for any")
 
 
 def _answers(port: int) -> bool:

@@ -1,9 +1,6 @@
 """What the demo shows: how it goes while it goes, and the summary."""
 
-import os
 import shlex
-import shutil
-import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from firsthand.terminal.console import clean, cut, page_width
+from firsthand.terminal.console import clean, cut, own_command, page_width
 
 PLAIN_SECONDS = 1.0
 OPEN = ("pending", "retrying", "held")
@@ -123,13 +120,3 @@ def to_read(console: Console, trace: Trace, data: Path) -> None:
 def attempts(trace: Trace) -> int:
     """How often its first delivery was tried; redirects are part of a try."""
     return sum(1 for attempt in trace["deliveries"][0]["attempts"] if not attempt["hop"])
-
-
-def own_command() -> str:
-    """How the user can call us again: `firsthand` where the shell finds it."""
-    called = Path(sys.argv[0])
-    found = shutil.which("firsthand")
-    if called.name != "firsthand" or (found and Path(found).samefile(called)):
-        return "firsthand"
-    relative = os.path.relpath(called)
-    return relative if len(relative) < len(str(called)) else str(called)

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from firsthand.demo.gateway import WRITE_KEYS, DemoFailed, Gateway, stop_on_signals
-from firsthand.demo.report import attempts, beside, own_command, to_read, watcher
+from firsthand.demo.report import attempts, beside, to_read, watcher
 from firsthand.demo.shop import AGREES, Call, Hour, an_hour
 from firsthand.demo.site import Site
 from firsthand.demo.traffic import Vendor, send
@@ -21,7 +21,7 @@ from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.trace import trace
 from firsthand.status import status
-from firsthand.terminal.console import stdout
+from firsthand.terminal.console import own_command, stdout
 from firsthand.terminal.status import STATES
 from firsthand.terminal.status import show as show_status
 
@@ -30,15 +30,15 @@ SETTLE_SECONDS = 60.0
 INTERRUPTED = 130
 
 
-def run(events: int) -> int:
-    """The whole demo; returns the exit code. At a terminal it goes on serving until Ctrl-C."""
+def run(events: int, port: int | None = None) -> int:
+    """The whole demo; returns the exit code. At a terminal it goes on serving until Ctrl-C. `port`: as `Gateway`."""
     console = stdout()
     folder = Path(tempfile.mkdtemp(prefix="firsthand-demo-"))
     stop_on_signals()
     keep = False
     try:
         console.print(f"Starting a gateway and the vendors' emulators in {folder} …", soft_wrap=True)
-        with Gateway(folder) as gateway, Site(gateway.shop_port, gateway.url, gateway.emulator_url) as site:
+        with Gateway(folder, port) as gateway, Site(gateway.shop_port, gateway.url, gateway.emulator_url) as site:
             console.print(f"The sample shop is at {site.url}", soft_wrap=True)
             hour = an_hour(round(time.time() * 1000), events)
             agree, met = _play(console, gateway, hour)

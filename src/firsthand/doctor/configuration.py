@@ -32,7 +32,7 @@ def file(context: Context) -> Iterator[Finding]:
             yield ok("configuration.file", "file", "none given: what was applied last is looked at")
         elif context.state_error is None:
             found = f"there is no firsthand.yaml, and nothing is applied to {context.data}"
-            remedy = "`firsthand serve` writes firsthand.example.yaml to begin with; or name a file with --config"
+            remedy = "`firsthand init` writes a firsthand.yaml to begin with; or name a file with --config"
             yield error("configuration.file", "file", found, remedy)
     elif context.file_error is not None:
         for fault in context.file_error.faults[:MOST_FAULTS]:
@@ -83,7 +83,7 @@ def secrets(context: Context) -> Iterator[Finding]:
 def write_keys(context: Context) -> Iterator[Finding]:
     """Write keys can't be guessed, and nothing else is protected by the same secret."""
     in_earnest = context.production or any(one.environment == "production" for one in context.config.integrations)
-    placeholders: Severity = "error" if in_earnest else "warning"
+    severity: Severity = "error" if in_earnest else "warning"
     secrets = list(_secrets(context.config))
     sound = True
     for path, value in secrets:
@@ -93,7 +93,7 @@ def write_keys(context: Context) -> Iterator[Finding]:
         others = [_named(other) for other, same in secrets if same == value and other != path]
         if PLACEHOLDER.fullmatch(value) or value == path[1]:
             found = "is a placeholder, which anybody knows"
-            yield judged(placeholders, "configuration.keys", title, found, f"choose your own: {fresh}")
+            yield judged(severity, "configuration.keys", title, found, f"choose your own: {fresh}")
         elif len(value) < KEY_CHARACTERS or len(set(value)) < KEY_CHARACTERS // 2:
             found = f"can be guessed: {len(value)} characters, {len(set(value))} different ones"
             yield warning("configuration.keys", title, found, f"choose a longer one: {fresh}")
@@ -143,7 +143,7 @@ def production(context: Context) -> Iterator[Finding]:
             yield error("configuration.production", integration.key, found, "set environment: production")
         if not in_production and not context.production:
             continue
-        for path in _placeholders(integration):
+        for path in placeholders(integration):
             remedy = "put your own there: the vendor gave it to you, or can"
             yield error("configuration.production", f"{integration.key} {path}", "is a placeholder", remedy)
 
@@ -185,7 +185,7 @@ def _named(path: Path) -> str:
     return f"{render(path[2:])} of {path[1]}"
 
 
-def _placeholders(integration: Integration) -> list[str]:
+def placeholders(integration: Integration) -> list[str]:
     """The settings that must be given, and still are what examples have there."""
     settings = integration.settings
     return [

@@ -1,6 +1,7 @@
 """The findings on a page: a line each, and under those that are not ok, what to do."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from rich.console import Console
 from rich.text import Text
@@ -25,18 +26,20 @@ def page(report: Report, width: int) -> Iterator[Text]:
     for group, findings in report.groups.items():
         if findings:
             yield Text(group, style="bold")
-            for finding in findings:
-                yield from _lines(finding, column, width)
+            for remedy, alike in groupby(findings, lambda finding: (finding.id, finding.remedy)):
+                yield from _lines(list(alike), remedy[1], column, width)
             yield Text("")
     yield _summary(report)
 
 
-def _lines(finding: Finding, column: int, width: int) -> Iterator[Text]:
-    mark, style = MARKS[finding.severity]
-    start = Text("  ").append(mark, style=style).append(f" {clean(finding.title).ljust(column)}  ")
-    yield hanging(start, clean(finding.found), width)
-    if finding.remedy:
-        yield hanging(Text("      → ", style="dim"), clean(finding.remedy), width)
+def _lines(findings: Sequence[Finding], remedy: str | None, column: int, width: int) -> Iterator[Text]:
+    """Findings that follow each other and have one remedy, which is said once."""
+    for finding in findings:
+        mark, style = MARKS[finding.severity]
+        start = Text("  ").append(mark, style=style).append(f" {clean(finding.title).ljust(column)}  ")
+        yield hanging(start, clean(finding.found), width)
+    if remedy:
+        yield hanging(Text("      → ", style="dim"), clean(remedy), width)
 
 
 def _summary(report: Report) -> Text:

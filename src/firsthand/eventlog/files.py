@@ -49,6 +49,9 @@ def open_reader(path: Path) -> apsw.Connection:
     db.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     db.pragma("wal_autocheckpoint", 0)
     db.pragma("query_only", 1)
+    if db.execute("SELECT 1 FROM sqlite_master LIMIT 1").get is None:
+        db.close()
+        raise FileNotFoundError(f"{path} is being made just now: try again in a moment")
     return db
 
 

@@ -160,5 +160,6 @@ def _open(path: Path) -> apsw.Connection:
     db.pragma("page_size", PAGE_BYTES)
     for pragma in ("journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=4000", "cache_size=-65536"):
         db.pragma(*pragma.split("="))
-    db.execute(SCHEMA)
+    with transaction(db):
+        db.execute(SCHEMA)
     return db

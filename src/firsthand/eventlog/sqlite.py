@@ -97,8 +97,9 @@ class SqliteLogWriter:
         for pragma in ("journal_mode=wal", "synchronous=full", "wal_autocheckpoint=1000", "cache_size=-16384"):
             self._db.pragma(*pragma.split("="))
         self._db.pragma("secure_delete", "fast")  # what goes from a page that stays in use is overwritten
-        self._db.execute(SCHEMA)
-        self._notes = Notes(self._db)
+        with transaction(self._db):  # whoever reads meanwhile finds nothing or all of it
+            self._db.execute(SCHEMA)
+            self._notes = Notes(self._db)
         self._sources: dict[str, int] = {key: id for id, key in self._db.execute("SELECT id, key FROM sources")}
         # Each commit ends in a mark, and the newest mark outlives all events.
         newest = "SELECT position, count FROM marks WHERE source = ? ORDER BY position DESC LIMIT 1"

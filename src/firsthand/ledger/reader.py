@@ -9,7 +9,7 @@ import msgspec
 
 from firsthand.eventlog.base import Position
 from firsthand.eventlog.files import open_reader
-from firsthand.ledger.records import Counted, Delivery, Exchange, Range
+from firsthand.ledger.records import Counted, Delivery, Exchange, Failure, Range
 from firsthand.ledger.rows import DELIVERY, read_delivery
 from firsthand.personal import mask_text
 from firsthand.vendors.base import LeftOut
@@ -30,7 +30,13 @@ class _LeftOut(msgspec.Struct):
     left_out: list[LeftOut] = []
 
 
+class _Ended(msgspec.Struct):
+    status: int | None = None
+    failure: Failure | None = None
+
+
 _name, _left_out = msgspec.json.Decoder(_Name), msgspec.json.Decoder(_LeftOut)
+_ended = msgspec.msgpack.Decoder(_Ended)
 _COLUMNS = f"lane, latest, updated_ms, {DELIVERY}"
 
 
@@ -180,13 +186,23 @@ class LedgerReader:
         )
         return [(minute, Counted(*rest)) for minute, *rest in self._db.execute(sql, (lane, since_minute))]
 
-    def newest(self, lane: int, state: str | None, code: str | None, limit: int) -> list[Stored]:
-        """The newest deliveries that are in a state, for a reason."""
+    def newest(
+        self,
+        lane: int,
+        limit: int,
+        *,
+        state: str | None = None,
+        code: str | None = None,
+        source: str | None = None,
+        since_ms: int | None = None,
+    ) -> list[Stored]:
+        """The newest deliveries that are in a state, for a reason, of a source, received since a time (ms)."""
         sql = (
             f"SELECT {_COLUMNS} FROM deliveries WHERE lane = ? AND shard = ? AND latest AND (? IS NULL OR state = ?)"  # noqa: S608
-            " AND (? IS NULL OR code = ?) ORDER BY position DESC LIMIT ?"
+            " AND (? IS NULL OR code = ?) AND (? IS NULL OR source = ?) AND (? IS NULL OR received_ms >= ?)"
+            " ORDER BY position DESC LIMIT ?"
         )
-        values = (state, state, code, code, limit)
+        values = (state, state, code, code, source, source, since_ms, since_ms, limit)
         return [_stored(*row) for shard in self.cursors(lane) for row in self._db.execute(sql, (lane, shard, *values))]
 
     def select(self, lane: int, wanted: Filter) -> Iterator[Stored]:
@@ -235,6 +251,21 @@ class LedgerReader:
                 found.setdefault(code, Counter())[_name.decode(detail).name] += 1
         return {code: dict(counts.most_common(MOST_NAMES)) for code, counts in found.items()}
 
+    def waiting(self, lane: int) -> dict[str, dict[str, int]]:
+        """Why deliveries are retrying or held, by state: their reason code, else what the last attempt met, such as
+        `HTTP 500` or `timeout`, or `consent` for those held. Looks at those that are next to go on, `NEWEST` at most.
+        """
+        sql = (
+            "SELECT state, code, (SELECT exchange FROM attempts a WHERE (a.lane, a.shard, a.position, a.generation)"
+            " = (d.lane, d.shard, d.position, d.generation) ORDER BY id DESC LIMIT 1) FROM deliveries d"
+            " WHERE lane = ? AND state IN ('retrying', 'held') ORDER BY next_ms LIMIT ?"
+        )
+        found: dict[str, Counter[str]] = {}
+        for state, code, exchange in self._db.execute(sql, (lane, NEWEST)):
+            cause = code or ("consent" if state == "held" else _cause(exchange))
+            found.setdefault(state, Counter())[cause] += 1
+        return {state: dict(counts.most_common(MOST_NAMES)) for state, counts in found.items()}
+
     def health(self, integration: str, now_ms: int) -> dict[str, Any] | None:
         """How a lane is, as the deliver process noted it; None where none has of late: nobody delivers now."""
         noted = self.run_value(f"lane:{integration}")
@@ -246,6 +277,11 @@ class LedgerReader:
     def run_value(self, name: str) -> str | None:
         value: Any = self._db.execute("SELECT value FROM runs WHERE name = ?", (name,)).get
         return None if value is None else str(value)
+
+
+def _cause(exchange: bytes | None) -> str:
+    ended = _ended.decode(exchange) if exchange else _Ended()
+    return ended.failure.cause if ended.failure else f"HTTP {ended.status}" if ended.status else "not sent yet"
 
 
 def _stored(lane: int, latest: int, updated_ms: int, *row: Any) -> Stored:

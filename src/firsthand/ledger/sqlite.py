@@ -56,7 +56,8 @@ class SqliteLedger:
             for pragma in ("journal_mode=wal", "synchronous=normal", "wal_autocheckpoint=1000", "cache_size=-32768"):
                 self._db.pragma(*pragma.split("="))
             self._db.pragma("secure_delete", "fast")  # what goes from a page that stays in use is overwritten
-            self._db.execute(SCHEMA)
+            with transaction(self._db):  # whoever reads meanwhile finds nothing or all of it
+                self._db.execute(SCHEMA)
             self._reads = open_reader(directory / "ledger.db")
             self._consent = ConsentLog(self._db, directory)
             self._names: dict[int, str] = dict(self._db.execute("SELECT id, integration FROM lanes"))

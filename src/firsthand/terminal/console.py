@@ -1,7 +1,10 @@
 """What the pages share: the console, and text that is safe to print."""
 
 import io
+import os
+import shutil
 import sys
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -31,6 +34,11 @@ def clean(value: Any) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in str(value))
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 event`, `2,001 events`"""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def hanging(start: Text, value: str | Text, width: int) -> Text:
     """`start value`, where a value too long for the line goes on under itself."""
     whole, column = start.copy(), start.cell_len
@@ -58,3 +66,13 @@ def cut(text: Text | str, width: int) -> Text:
     line = Text(text) if isinstance(text, str) else text
     line.truncate(max(1, width), overflow="ellipsis")
     return line
+
+
+def own_command() -> str:
+    """How the user can call us again: `firsthand` where the shell finds it."""
+    called = Path(sys.argv[0])
+    found = shutil.which("firsthand")
+    if called.name != "firsthand" or (found and Path(found).samefile(called)):
+        return "firsthand"
+    relative = os.path.relpath(called)
+    return relative if len(relative) < len(str(called)) else str(called)

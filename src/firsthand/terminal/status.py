@@ -10,7 +10,7 @@ from rich.text import Text
 from firsthand.ledger.damage import REMEDY
 from firsthand.reasons import DEAD, FILTERED
 from firsthand.supervise import ROLES
-from firsthand.terminal.console import clean, cut, hanging, labelled, page_width, stdout
+from firsthand.terminal.console import clean, counted, cut, hanging, labelled, page_width, stdout
 from firsthand.terminal.remedies import REMEDIES
 from firsthand.terminal.times import pause, span
 
@@ -117,7 +117,7 @@ def _title(row: Status) -> Text:
         line.append("✓ balanced", style="green")
     else:
         missing = row["received"] - sum(row[state] for state in STATES)
-        amount = f", {abs(missing):,} events {'missing' if missing > 0 else 'too many'}" if missing else ""
+        amount = f", {counted(abs(missing), 'event')} {'missing' if missing > 0 else 'too many'}" if missing else ""
         line.append(f"✗ DOES NOT BALANCE{amount}", style="bold white on red")
     if row.get("recounted") is not None:
         line.append("  rows recounted" if row["recounted"] else "  the rows do not give these counts")
@@ -135,6 +135,8 @@ def _certainties(row: Status, width: int, now_ms: int) -> Iterator[Text]:
         shown = [f"{clean(field)} {count:,}" for field, count in list(left_out.items())[:MOST_LEFT_OUT]]
         more = len(left_out) - len(shown)
         yield labelled("left out", ", ".join(shown) + (f", and {more} more" if more else ""), width, 2)
+    for state, causes in (row.get("waiting") or {}).items():
+        yield labelled(state, ", ".join(f"{count:,} {clean(cause)}" for cause, count in causes.items()), width, 2)
     health = row.get("health") or {}
     trouble = health.get("breaker", "closed") != "closed"
     if trouble or health.get("until"):
