@@ -401,6 +401,11 @@ class Gateway:
         found: Json = {} if fails else json.loads(ended.stdout)
         return found
 
+    def says(self, *arguments: str) -> str:
+        """What a command prints, however it ends."""
+        whole = [sys.executable, "-m", "firsthand", *arguments, "--data", str(self.data)]
+        return subprocess.run(whole, capture_output=True, text=True, timeout=90, env=os.environ | self._env).stdout
+
     def launch_command(self, *arguments: str) -> Program:
         """A command beside the gateway, without waiting for it."""
         return Program([*arguments, "--data", str(self.data)], self.directory / "command.log", {})

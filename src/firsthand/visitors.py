@@ -143,7 +143,8 @@ def _looking(settings: Settings) -> Iterator[tuple[SqliteLogReader, LedgerReader
 def _names(state: State) -> Names:
     from firsthand.deliver.process import names_by
 
-    return names_by(state.integrations(), state.sources())
+    roster = state.roster()
+    return names_by(roster.integrations, roster.sources)
 
 
 def _look(log: SqliteLogReader, ledger: LedgerReader | None, hub: Hub, who: Wanted) -> Holdings:

@@ -40,7 +40,7 @@ from firsthand.ledger.balance import Account, account
 from firsthand.ledger.reader import Filter, LedgerReader, Stored
 from firsthand.ledger.records import Exchange, Failure
 from firsthand.ledger.sqlite import SqliteLedger
-from firsthand.state.store import Live
+from firsthand.state.roster import Live
 from firsthand.vendors.base import Answer
 
 _numbers = count(1)
@@ -255,13 +255,15 @@ class World:
     async def replay(self, wanted: Filter, key: str = "toy", rate: float = 1e6) -> Progress:
         """As the process runs one that was asked for."""
         ledger = LedgerReader(self.folder)
-        run = replay.run(self.lanes[key], wanted, ledger, self.log, self.clock, rate, lambda progress: True)
+        progress = Progress()
+        run = replay.run(self.lanes[key], wanted, ledger, self.log, self.clock, rate, progress)
         task = asyncio.create_task(run)
         while not task.done():
             await self.advance(1)
         ledger.close()
         await self.settle()
-        return await task
+        await task
+        return progress
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """As soon as something is so."""

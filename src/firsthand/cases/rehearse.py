@@ -28,7 +28,7 @@ from firsthand.identity import Hub
 from firsthand.identity.lesson import names_of
 from firsthand.ledger.records import Delivery, Failure
 from firsthand.reasons import Reason
-from firsthand.state.store import Live
+from firsthand.state.roster import Live
 from firsthand.vendors import VendorError, get, registry
 from firsthand.vendors.base import Answer, AnyVendor, Built, Input, Request, Setup
 

@@ -135,7 +135,7 @@ async def _serve(settings: Settings, listener: socket.socket, key: Secret) -> No
 def _integrations(state: State) -> Sequence[Integration]:
     """Whose cookies pages get. One that cannot be read must not keep events from being collected."""
     try:
-        return [live.integration for live in state.integrations()]
+        return [live.integration for live in state.roster().integrations]
     except StateError as error:
         log.error("no cookies are set for vendors", cause=str(error))
         return []

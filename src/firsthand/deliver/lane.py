@@ -143,6 +143,10 @@ class Lane:
         else:
             self._queue(item, event)
 
+    def take_back(self, keys: Collection[Key]) -> None:
+        """Of these deliveries of a replay, which nothing knows of yet, do not send those whose turn has not come."""
+        self._slots.take_of(keys)
+
     def erase(self, keys: Collection[Key]) -> None:
         """End those of these deliveries that wait for anything: their visitor was erased."""
         for item in (*self._open.take(keys), *self._holding.take(keys), *self._slots.take_of(keys)):

@@ -9,14 +9,14 @@ import signal
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import apsw
 import msgspec
 import structlog
 
 from firsthand import runtime
-from firsthand.config import Process, Source
-from firsthand.deliver import replay
+from firsthand.config import Source
 from firsthand.deliver.attempt import Attempts
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
@@ -24,9 +24,11 @@ from firsthand.deliver.erasing import Eraser
 from firsthand.deliver.gone import Gone
 from firsthand.deliver.http import HttpTransport, Transport
 from firsthand.deliver.lane import WINDOW, Lane
+from firsthand.deliver.lanes import Lanes
 from firsthand.deliver.poison import CAREFUL_SECONDS, Care, Suspect, end_of_run, start_of_run
 from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.redirects import Sender
+from firsthand.deliver.replaying import Replays
 from firsthand.deliver.tail import Tail
 from firsthand.eventlog.base import LogReader, Position
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
@@ -35,19 +37,17 @@ from firsthand.identity.lesson import Names, names_of
 from firsthand.ledger.base import Ledger, LedgerDamaged, LedgerUnavailable
 from firsthand.ledger.damage import REMEDY, Damage, forget, note, noted
 from firsthand.ledger.mending import fault_of
-from firsthand.ledger.reader import Filter, LedgerReader, total
-from firsthand.ledger.records import LIVE
+from firsthand.ledger.reader import LedgerReader, total
 from firsthand.ledger.sqlite import SqliteLedger
 from firsthand.settings import Settings
 from firsthand.state.database import StateError
-from firsthand.state.store import Live, State
+from firsthand.state.roster import Live, Roster
+from firsthand.state.store import State
 from firsthand.state.watch import next_version
 from firsthand.vendors import get, registry
 from firsthand.vendors.installed import setup_of
 
 log = structlog.get_logger()
-
-DRAIN_SECONDS = 15.0
 
 
 def make_lane(
@@ -80,6 +80,7 @@ def make_lane(
         [source.key for source in mine],
         starts,
         lambda shard, position: log_reader.counts(shard, max(position, log_reader.tail(shard) - 1)),
+        live.since_ms if live.again else None,
     )
     delivery = integration.delivery
     transport = transport or HttpTransport(timeout=delivery.timeout, connections=delivery.concurrency)
@@ -138,9 +139,9 @@ def names_by(integrations: Sequence[Live], sources: Sequence[Source]) -> Names:
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> bool:
-    """Deliver until told to stop, or until there is another configuration to run with; then drain.
+    """Deliver until told to stop; then drain. Says whether it is to be started again.
 
-    Says whether it is to be started again, with that configuration. With a damaged ledger nothing is sent: it could not
+    With a damaged ledger nothing is sent: it could not
     be recorded, and would be sent again at each start. Collecting goes on meanwhile.
     """
     if not await whole(settings.data):
@@ -180,20 +181,20 @@ async def _deliver(settings: Settings, stop: asyncio.Event) -> bool:
         return False
     ledger = SqliteLedger(directory)
     recorder = Recorder(ledger, clock)
-    version = state.version()
-    integrations, sources, process = state.integrations(), state.sources(), state.process()
-    hub = Hub(directory, names_by(integrations, sources))
+    version, roster = state.version(), state.roster()
+    hub = Hub(directory, names_by(roster.integrations, roster.sources))
     tail = Tail(log_reader, hub)
     reader = LedgerReader(directory)
     this_run = start_of_run(ledger, _working(reader, log_reader), clock.now_ms())
     care = Care(ledger) if this_run.careful else None
     gone = Gone()
     gone.resume(state.erasures)
-    lanes = {
-        live.integration.key: make_lane(
-            live,
-            integrations,
-            sources,
+
+    def make(key: str, roster: Roster) -> Lane:
+        return make_lane(
+            roster.get(key),
+            roster.integrations,
+            roster.sources,
             ledger=ledger,
             log_reader=log_reader,
             tail=tail,
@@ -206,26 +207,24 @@ async def _deliver(settings: Settings, stop: asyncio.Event) -> bool:
             hub=hub,
             gone=gone,
         )
-        for live in integrations
-    }
-    for lane in lanes.values():
-        lane.start()
-    ledger.set_run_value(LIVE, msgspec.json.encode(sorted(lanes)).decode())
-    log.info("delivering", integrations=sorted(lanes), careful=this_run.careful)
+
+    lanes = Lanes(make, _told, ledger, recorder, clock)
+    await lanes.become(roster)
+    log.info("delivering", integrations=sorted(lanes.running), careful=this_run.careful)
     jobs = [
         asyncio.create_task(recorder.run()),
-        asyncio.create_task(_replays(state, lanes, directory, log_reader, clock)),
-        asyncio.create_task(_resumes(state, lanes)),
-        asyncio.create_task(Eraser(settings, state, hub, tail, ledger, clock, gone, lanes, recorder).follow()),
-        asyncio.create_task(_upkeep(ledger, hub, lanes, process)),
+        asyncio.create_task(Replays(state, lanes.running, directory, clock).follow()),
+        asyncio.create_task(_resumes(state, lanes.running)),
+        asyncio.create_task(Eraser(settings, state, hub, tail, ledger, clock, gone, lanes.running, recorder).follow()),
+        asyncio.create_task(_upkeep(ledger, hub, lanes)),
+        asyncio.create_task(_follow(state, version, lanes, hub)),
         *(asyncio.create_task(tail.follow(shard)) for shard in log_reader.shards()),
-        *(task for lane in lanes.values() for task in lane.tasks),
     ]
     stopping = asyncio.create_task(stop.wait())
-    changing = asyncio.create_task(_until_changed(state, version, _set_up(integrations, sources, process)))
     # Care is slow and comes to an end; the process then starts anew.
     cared = [asyncio.create_task(asyncio.sleep(CAREFUL_SECONDS))] if care else []
-    done, _ = await asyncio.wait([stopping, changing, *cared, *jobs], return_when=asyncio.FIRST_COMPLETED)
+    awaited: list[asyncio.Future[Any]] = [stopping, lanes.failed, *cared, *jobs]
+    done, _ = await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
     damage: LedgerDamaged | None = None
     for task in done:
         fault = task.exception() if task is not stopping else None
@@ -235,9 +234,8 @@ async def _deliver(settings: Settings, stop: asyncio.Event) -> bool:
             raise fault  # a fault of ours: die loudly, be started again
     again = stopping not in done
     if again and damage is None:
-        log.info("configuration changed: deliver restarts" if changing in done else "deliver restarts at full speed")
-    changing.cancel()
-    await asyncio.gather(*(lane.drain(DRAIN_SECONDS) for lane in lanes.values()))
+        log.info("deliver restarts at full speed")
+    await lanes.drain()
     for job in jobs:
         job.cancel()
     await asyncio.gather(*jobs, return_exceptions=True)
@@ -256,24 +254,33 @@ async def _deliver(settings: Settings, stop: asyncio.Event) -> bool:
     return again
 
 
-def _set_up(integrations: Sequence[Live], sources: Sequence[Source], process: Process) -> object:
-    """All that delivery is told by the configuration: of a source, its write key is no concern of it."""
-    return (
-        list(integrations),
-        {source.key: (source.home_urls, source.origins) for source in sources},
-        process.ledger,
-        process.identity,
-    )
+def _told(key: str, roster: Roster) -> object:
+    """All that a lane is told by the configuration: of a source, its write key is no concern of it."""
+    live = roster.get(key)
+    sources = [source for source in roster.sources if live.integration.takes_source(source.key)]
+    return live, [(s.key, s.home_urls, s.origins, callers_of(s.key, live, roster.integrations)) for s in sources]
 
 
-async def _until_changed(state: State, version: str, before: object) -> None:
-    while True:
-        version = await next_version(state, version)
-        try:
-            if _set_up(state.integrations(), state.sources(), state.process()) != before:
-                return
-        except StateError as error:
-            log.error("the configuration cannot be taken over", cause=str(error))
+async def _follow(state: State, version: str, lanes: Lanes, hub: Hub) -> None:
+    """Takes over what changes in the configuration."""
+    changing: set[asyncio.Task[None]] = set()
+    try:
+        while True:
+            version = await next_version(state, version)
+            try:
+                roster = await asyncio.to_thread(state.roster)
+            except StateError as error:
+                log.error("the configuration cannot be taken over", cause=str(error))
+                continue
+            hub.rename(names_by(roster.integrations, roster.sources))
+            # A lane that drains for long keeps the next change of another one from nothing.
+            changing.add(asyncio.create_task(lanes.become(roster)))
+            for task in [task for task in changing if task.done()]:
+                changing.remove(task)
+                task.result()
+    finally:
+        for task in changing:
+            task.cancel()
 
 
 def _working(ledger: LedgerReader, log_reader: LogReader) -> dict[str, dict[int, Position]]:
@@ -312,7 +319,7 @@ def suppressed() -> Iterator[None]:
         pass
 
 
-async def _upkeep(ledger: Ledger, hub: Hub, lanes: Mapping[str, Lane], process: Process) -> None:
+async def _upkeep(ledger: Ledger, hub: Hub, lanes: Lanes) -> None:
     """Prunes old rows; writes down, for whoever asks, how each lane is.
 
     Neither matters enough to end the process for: while the ledger takes nothing, the recorder has stopped sending,
@@ -320,48 +327,16 @@ async def _upkeep(ledger: Ledger, hub: Hub, lanes: Mapping[str, Lane], process: 
     """
     while True:
         with suppressed():
-            for key, lane in lanes.items():
-                health = msgspec.json.encode(lane.health()).decode()
+            for key, health_of in lanes.health().items():
+                health = msgspec.json.encode(health_of).decode()
                 await asyncio.to_thread(ledger.set_run_value, f"lane:{key}", health)
+            process = lanes.roster.process
             while await asyncio.to_thread(ledger.prune, round((time.time() - process.ledger.max_age) * 1000)):
                 await asyncio.sleep(0.01)
             await asyncio.to_thread(ledger.export_consent_head, round(time.time() * 1000))
             hub.forget(round((time.time() - process.identity.max_age) * 1000))
             await asyncio.to_thread(hub.checkpoint)
         await asyncio.sleep(2.0)
-
-
-async def _replays(
-    state: State, lanes: Mapping[str, Lane], directory: Path, log_reader: LogReader, clock: Clock
-) -> None:
-    """Runs the replays that were asked for, one after the other; one that a restart cut off begins again."""
-    while True:
-        for job in await asyncio.to_thread(state.replays, ("queued", "running")):
-            lane = lanes.get(job.integration)
-            if lane is None or not lane.enabled:
-                reason = "is not enabled" if lane else "is not there any more"
-                await asyncio.to_thread(state.update_replay, job.id, "failed", {"error": f"{job.integration} {reason}"})
-                continue
-            told = 0.0
-
-            def tell(progress: replay.Progress, id: str = job.id) -> bool:
-                nonlocal told
-                if clock.monotonic() - told < 0.5:
-                    return True
-                told = clock.monotonic()
-                return state.update_replay(id, "running", msgspec.to_builtins(progress)) == "running"
-
-            ledger = LedgerReader(directory)
-            try:
-                wanted = msgspec.convert(job.filter.get("filter", {}), Filter)
-                rate = float(job.filter.get("rate", replay.RATE))
-                progress = await replay.run(lane, wanted, ledger, log_reader, clock, rate, tell)
-                await asyncio.to_thread(state.update_replay, job.id, "done", msgspec.to_builtins(progress))
-            except (msgspec.ValidationError, ValueError) as error:
-                await asyncio.to_thread(state.update_replay, job.id, "failed", {"error": str(error)})
-            finally:
-                ledger.close()
-        await asyncio.sleep(0.5)
 
 
 async def _resumes(state: State, lanes: Mapping[str, Lane]) -> None:
@@ -379,7 +354,7 @@ async def _resumes(state: State, lanes: Mapping[str, Lane]) -> None:
 
 
 def main(settings: Settings) -> bool:
-    """Run until SIGTERM or SIGINT, or until there is another configuration. Says whether to start it again."""
+    """Run until SIGTERM or SIGINT. Says whether to start it again."""
     again = False
 
     async def run_until_signal() -> None:

@@ -38,7 +38,7 @@ class Recorder:
         self._failing = False
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
-        self._on_change: list[Callable[[], None]] = []
+        self._on_change: dict[int, Callable[[], None]] = {}
         self._commit_number = 1
         self.committed = 0
         """The number of the last commit that the ledger has taken."""
@@ -47,7 +47,12 @@ class Recorder:
     def register(self, lane: int, cursors: Cursors, on_change: Callable[[], None]) -> None:
         """`cursors` gives a lane's positions at the time of a commit; `on_change` is told when `stalled` changes."""
         self._cursors[lane] = cursors
-        self._on_change.append(on_change)
+        self._on_change[lane] = on_change
+
+    def leave(self, lane: int) -> None:
+        """This lane has ended: all it had is recorded."""
+        self._cursors.pop(lane, None)
+        self._on_change.pop(lane, None)
 
     def add(self, lane: int, delivery: Delivery) -> int:
         """Hand over an outcome; returns the number of the commit that it goes with. The caller may go on changing an
@@ -84,7 +89,7 @@ class Recorder:
 
     def _set_stalled(self, stalled: bool) -> None:
         self.stalled = stalled
-        for tell in self._on_change:
+        for tell in list(self._on_change.values()):
             tell()
 
     async def run(self) -> None:

@@ -6,13 +6,13 @@ the replay says `resend`, and so is what may have been. What the vendor took in 
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import msgspec
 import structlog
 
 from firsthand.deliver.clock import Clock
-from firsthand.deliver.item import Item
+from firsthand.deliver.item import Item, Key
 from firsthand.deliver.lane import Lane
 from firsthand.deliver.tail import UNREADABLE
 from firsthand.event import decoder
@@ -136,11 +136,28 @@ async def run(
     log: LogReader,
     clock: Clock,
     rate: float,
-    tell: Callable[[Progress], bool],
-) -> Progress:
-    """Replay through a lane. `tell` is given the progress and says whether to go on."""
-    progress, bucket, slots = Progress(), TokenBucket(rate, clock.monotonic), asyncio.Semaphore(IN_FLIGHT)
-    async for candidate in candidates(lane.id, wanted, ledger, log):
+    progress: Progress,
+) -> None:
+    """Replay through a lane, and keep count in `progress`. Cancelled, it takes back what the lane has not begun."""
+    bucket, slots = TokenBucket(rate, clock.monotonic), asyncio.Semaphore(IN_FLIGHT)
+    waiting: set[Key] = set()
+    try:
+        await _run(lane, candidates(lane.id, wanted, ledger, log), clock, bucket, slots, waiting, progress)
+    except asyncio.CancelledError:
+        lane.take_back(waiting)
+        raise
+
+
+async def _run(
+    lane: Lane,
+    found: AsyncIterator[Candidate | None],
+    clock: Clock,
+    bucket: TokenBucket,
+    slots: asyncio.Semaphore,
+    waiting: set[Key],
+    progress: Progress,
+) -> None:
+    async for candidate in found:
         progress.total += 1
         if candidate is None:
             progress.gone += 1
@@ -153,14 +170,13 @@ async def run(
 
         def count(item: Item = item) -> None:
             slots.release()
+            waiting.discard(item.key)
             progress.done += 1
             state = item.delivery.state if item.delivery.state in ("delivered", "dead", "filtered") else "waiting"
             setattr(progress, state, getattr(progress, state) + 1)
 
         item.on_outcome = count
+        waiting.add(item.key)
         lane.replay(item)
-        if not tell(progress):
-            break
     for _ in range(IN_FLIGHT):
         await slots.acquire()
-    return progress

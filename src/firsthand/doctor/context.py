@@ -72,7 +72,7 @@ class Context:
             return None
         try:
             state = State.open(self.data)
-            return state, state.configuration()
+            return state, state.readable()
         except StateError as error:
             return error
 

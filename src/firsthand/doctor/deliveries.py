@@ -8,6 +8,7 @@ from typing import Any
 from firsthand.doctor.context import Context
 from firsthand.doctor.finding import Finding, Severity, error, judged, ok, warning
 from firsthand.ledger.damage import REMEDY
+from firsthand.ledger.records import CANNOT_RUN
 from firsthand.terminal.remedies import REMEDIES
 from firsthand.terminal.times import pause, span
 
@@ -26,6 +27,11 @@ def balance(context: Context) -> Iterator[Finding]:
         yield error("deliveries.ledger", "ledger", f"damaged, nothing is sent: {damaged['cause']}", REMEDY)
     keys = {integration.key for integration in context.config.integrations}
     for row in status["integrations"]:
+        if (row["health"] or {}).get("reason") == CANNOT_RUN:
+            found = pause(row["health"], trouble=True, now_ms=round(time.time() * 1000))
+            remedy = "install its vendor's package again, apply settings that fit, or remove it; its backlog waits"
+            yield error("deliveries.down", row["key"], found, remedy)
+            continue
         if row["key"] not in keys:
             continue
         if not row["balanced"]:
@@ -36,7 +42,8 @@ def balance(context: Context) -> Iterator[Finding]:
         health = row["health"] or {}
         if health.get("breaker", "closed") != "closed":
             found = pause(health, trouble=True, now_ms=round(time.time() * 1000))
-            if reason := health.get("reason"):
+            reason = health.get("reason")
+            if reason:
                 yield error("deliveries.credentials", row["key"], found, REMEDIES[reason].replace("KEY", row["key"]))
                 continue
             remedy = "see the trace of an event that is retrying; nothing is lost, it goes on by itself"

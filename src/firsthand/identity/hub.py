@@ -74,6 +74,10 @@ class Hub:
         # Deliveries of one visitor come together, and each asks several times. Kept until the hub learns again.
         self._answers: dict[tuple[str, str | None, str | None], Known] = {}
 
+    def rename(self, names: Names) -> None:
+        """The integrations are others: so is what vendors call their ids, and whose they are."""
+        self._names = names
+
     def close(self) -> None:
         """What was only seen again is written now, too: of two answers the newer one may be the one repeated."""
         try:

@@ -37,8 +37,10 @@ class Ledger(Protocol):
         sources: Sequence[str],
         starts: Mapping[int, Position],
         counts: Callable[[int, Position], Mapping[str, int]],
+        again_ms: int | None = None,
     ) -> LaneState:
-        """The state of an integration's lane; a new lane starts at `starts`. `counts` are the log's.
+        """The state of an integration's lane; a new lane starts at `starts`. `counts` are the log's. So does one that
+        had been removed and was added again, at the time `again_ms` (milliseconds): what it missed is not meant for it.
 
         A source that joins later starts at the lane's cursor; one that leaves keeps what was counted.
         """

@@ -12,6 +12,8 @@ from firsthand.vendors.base import Identity, LeftOut, Total
 State = Literal["pending", "held", "retrying", "delivered", "filtered", "dead"]
 LIVE = "live"
 """The note that lists the integrations which are delivered to; removed ones keep their rows in the ledger."""
+CANNOT_RUN = "cannot_run"
+"""The reason of a lane that is down because its integration cannot be read, or its vendor's module fails."""
 OPEN: tuple[State, ...] = ("retrying", "held")
 Cause = Literal["dns", "tls", "connect", "timeout_connect", "timeout", "cut", "protocol", "other"]
 

@@ -83,6 +83,7 @@ class SqliteLedger:
         sources: Sequence[str],
         starts: Mapping[int, Position],
         counts: Callable[[int, Position], Mapping[str, int]],
+        again_ms: int | None = None,
     ) -> LaneState:
         with self._writing("a lane cannot be opened"):
             self._db.execute(
@@ -96,6 +97,8 @@ class SqliteLedger:
             self._growing = {key: range for key, range in self._growing.items() if key[0] != lane}
             for shard, start in starts.items():
                 self._db.execute("INSERT INTO cursors VALUES (?, ?, ?) ON CONFLICT DO NOTHING", (lane, shard, start))
+            if again_ms is not None:
+                self._begin_again(lane, integration, starts, again_ms)
             cursors = dict(self._db.execute("SELECT shard, position FROM cursors WHERE lane = ?", (lane,)))
             for shard in starts:
                 self._set_sources(lane, shard, sources, counts(shard, cursors[shard]))
@@ -107,6 +110,17 @@ class SqliteLedger:
                 shard: dict(self._db.execute(beyond, (lane, shard, cursor))) for shard, cursor in cursors.items()
             }
             return LaneState(lane, cursors, settled, self._open_deliveries(lane), self._counted(lane))
+
+    def _begin_again(self, lane: int, integration: str, starts: Mapping[int, Position], again_ms: int) -> None:
+        """Once for each time that it was added again: its sources join anew, at the new cursor."""
+        name, value = f"again:{integration}", str(again_ms)
+        if self._db.execute("SELECT value FROM runs WHERE name = ?", (name,)).get == value:
+            return
+        self._db.execute("INSERT OR REPLACE INTO runs VALUES (?, ?)", (name, value))
+        for shard, start in starts.items():
+            update = "UPDATE cursors SET position = max(position, ?) WHERE lane = ? AND shard = ?"
+            self._db.execute(update, (start, lane, shard))
+        self._db.execute("UPDATE lane_sources SET active = 0 WHERE lane = ?", (lane,))
 
     def _set_sources(self, lane: int, shard: int, sources: Sequence[str], counts: Mapping[str, int]) -> None:
         rows: list[Any] = self._db.execute(

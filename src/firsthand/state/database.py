@@ -16,7 +16,7 @@ from firsthand.private import create_private
 from firsthand.state.environments import FILE
 from firsthand.state.tables import metadata
 
-HEAD = "0003"
+HEAD = "0004"
 """The newest migration, so that a state that is up to date is opened without importing Alembic."""
 BUSY_SECONDS = 5
 

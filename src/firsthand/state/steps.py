@@ -85,7 +85,9 @@ class Steps:
         if not fields and not returns:
             return Change("unchanged", what, revision=row.live_revision), []
         number = self._newest_revision(key) + 1 if fields else row.live_revision
-        update = integrations.update().where(integrations.c.key == key).values(live_revision=number, removed_at=None)
+        values: dict[str, Any] = {"live_revision": number, "removed_at": None}
+        values |= {"added_again_at": self._time} if returns else {}
+        update = integrations.update().where(integrations.c.key == key).values(values)
         drift = returns and self._applied is not None and key in self._applied.integrations
         change = Change("added" if returns else "changed", what, fields, number, drift)
         return change, [self._new_revision(integration, number), update] if fields else [update]

@@ -20,6 +20,7 @@ from firsthand.state.changes import Change
 from firsthand.state.database import Database, StateError, empty_database, open_database
 from firsthand.state.erasures import Erasures
 from firsthand.state.resumes import Resumes
+from firsthand.state.roster import Live, Roster
 from firsthand.state.steps import Steps, decode_source, live_revisions, stored_process
 from firsthand.state.tables import documents, integrations, replays, revisions, sources
 
@@ -28,19 +29,6 @@ if TYPE_CHECKING:
 
 ReplayState = Literal["queued", "running", "done", "failed", "cancelled"]
 FINAL: tuple[ReplayState, ...] = ("done", "failed", "cancelled")
-
-
-class Live(msgspec.Struct, frozen=True):
-    """An integration as it is to run now."""
-
-    integration: Integration
-    revision: int
-    since_ms: int = 0
-    """When it was added (milliseconds since 1970): events received before that are not meant for it."""
-
-    @property
-    def vendor(self) -> str:
-        return self.integration.vendor
 
 
 class Replay(msgspec.Struct, frozen=True):
@@ -154,6 +142,13 @@ class State:
         with self._database.reading() as connection:
             return self._config(connection)
 
+    def readable(self) -> Config:
+        """All of it but for the integrations that cannot be read."""
+        roster = self.roster()
+        process = {name: getattr(roster.process, name) for name in Process.__struct_fields__}
+        integrations = tuple(live.integration for live in roster.integrations)
+        return Config(**process, sources=roster.sources, integrations=integrations)
+
     def process(self) -> Process:
         """What belongs to the gateway as a whole: proxies, and how long things are kept."""
         with self._database.reading() as connection:
@@ -164,9 +159,18 @@ class State:
             return self._sources(connection)
 
     def integrations(self) -> list[Live]:
-        """All integrations that are not removed, those that are not enabled too."""
+        """All integrations that are not removed, those that are not enabled too. Raises `StateError` where one cannot
+        be read; a `roster` goes without it."""
         with self._database.reading() as connection:
             return self._integrations(connection)
+
+    def roster(self) -> Roster:
+        """All that deliver and collect run by. What cannot be read stops nothing else."""
+        unreadable: dict[str, str] = {}
+        with self._database.reading() as connection:
+            found = self._integrations(connection, unreadable)
+            process = stored_process(connection) or Process()
+            return Roster(tuple(found), tuple(self._sources(connection)), process, unreadable)
 
     def integration_keys(self) -> list[str]:
         """The keys of all that are not removed, also of those that cannot be read."""
@@ -253,15 +257,24 @@ class State:
         query = sa.select(sources.c.config).where(sources.c.removed_at.is_(None)).order_by(sources.c.key)
         return [decode_source(config) for config in connection.scalars(query)]
 
-    def _integrations(self, connection: sa.Connection) -> list[Live]:
+    def _integrations(self, connection: sa.Connection, unreadable: dict[str, str] | None = None) -> list[Live]:
+        """Where `unreadable` is given, what cannot be read goes there, with the reason."""
         query = live_revisions().where(integrations.c.removed_at.is_(None)).order_by(integrations.c.key)
         rows = connection.execute(query).all()
         first = sa.select(revisions.c.integration, revisions.c.created_at).where(revisions.c.number == 1)
-        since = {key: parse_time(created_at) for key, created_at in connection.execute(first).all()}
-        return [
-            Live(self._integration(row.key, row.live_revision, row.config), row.live_revision, since[row.key])
-            for row in rows
-        ]
+        since = dict(connection.execute(first).tuples().all())
+        found = []
+        for row in rows:
+            try:
+                integration = self._integration(row.key, row.live_revision, row.config)
+            except StateError as error:
+                if unreadable is None:
+                    raise
+                unreadable[row.key] = str(error)
+                continue
+            since_ms = parse_time(row.added_again_at or since[row.key])
+            found.append(Live(integration, row.live_revision, since_ms, row.added_again_at is not None))
+        return found
 
     def _revision(self, connection: sa.Connection, key: str, number: int) -> Integration:
         query = sa.select(revisions.c.config).where(revisions.c.integration == key, revisions.c.number == number)

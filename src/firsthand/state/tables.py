@@ -29,6 +29,7 @@ integrations = sa.Table(
     sa.Column("vendor", sa.Text, nullable=False),
     sa.Column("live_revision", sa.Integer, nullable=False),
     sa.Column("removed_at", sa.Text),
+    sa.Column("added_again_at", sa.Text),
 )
 
 revisions = sa.Table(

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from firsthand.ledger.damage import REMEDY
+from firsthand.ledger.records import CANNOT_RUN
 from firsthand.reasons import DEAD, FILTERED
 from firsthand.supervise import ROLES
 from firsthand.terminal.console import clean, counted, cut, hanging, labelled, page_width, stdout
@@ -140,9 +141,10 @@ def _certainties(row: Status, width: int, now_ms: int) -> Iterator[Text]:
     health = row.get("health") or {}
     trouble = health.get("breaker", "closed") != "closed"
     if trouble or health.get("until"):
-        said = f"{health['breaker']}: " if trouble else ""
+        said = f"{health['breaker']}: " if trouble and health.get("reason") != CANNOT_RUN else ""
         said += f"{pause(health, trouble, now_ms)}. The backlog waits in the log"
-        yield labelled("breaker" if trouble else "rests", Text(said, style="yellow"), width, 2)
+        word = "down" if health.get("reason") == CANNOT_RUN else "breaker" if trouble else "rests"
+        yield labelled(word, Text(said, style="yellow"), width, 2)
 
 
 # -- reasons -----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from firsthand.event import format_time, parse_time
+from firsthand.ledger.records import CANNOT_RUN
 from firsthand.terminal.console import clean
 
 
@@ -38,7 +39,10 @@ def pause(paused: Mapping[str, Any], trouble: bool, now_ms: int, beside: str | N
     500; nothing is sent until …`. `paused` has `since`, `reason`, `cause` and `until`, each where it is known."""
     since, until = paused.get("since"), paused.get("until")
     said = "the vendor is in trouble" if trouble else "the vendor asked for a rest"
-    if paused.get("reason"):
+    reason = paused.get("reason")
+    if reason == CANNOT_RUN:
+        return f"it cannot run: {clean(paused['cause'])}"
+    if reason:
         said = "the vendor refuses the credentials"
     if since:
         said += f" since {clock_time(since, beside)} ({span((now_ms - parse_time(since)) / 1000)})"
@@ -46,7 +50,7 @@ def pause(paused: Mapping[str, Any], trouble: bool, now_ms: int, beside: str | N
         said += f": {clean(paused['cause'])}"
     if until is None or parse_time(until) <= now_ms:
         return f"{said}; it is tried just now"
-    if paused.get("reason"):
+    if reason:
         return f"{said}; one event tries it at {clock_time(until, beside)}, {within(until, now_ms)}"
     return f"{said}; nothing is sent until {clock_time(until, beside)}, {within(until, now_ms)}"
 
