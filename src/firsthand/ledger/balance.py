@@ -12,7 +12,8 @@ from firsthand.ledger.reader import Lane, LedgerReader, total
 
 
 class Account(msgspec.Struct, frozen=True):
-    """The counts of one integration. `recounted` is None where the rows were not counted."""
+    """The counts of one integration. `recounted` is None where the rows were not counted, or not
+    while they stood still."""
 
     key: str
     received: int
@@ -59,7 +60,7 @@ async def account(lane: Lane, ledger: LedgerReader, log: LogReader, now_ms: int,
             certainties[row.certainty] = certainties.get(row.certainty, 0) + row.count
     recounted = None
     if recount:
-        recounted = set(ledger.recounted(lane.id)) == set(counted)
+        recounted = ledger.adds_up(lane.id)
     return Account(
         key=lane.integration,
         received=received,

@@ -1,7 +1,7 @@
 """The reading side of the embedded ledger: any process, any number of them; never writes."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import msgspec
 from firsthand.eventlog.base import Position
 from firsthand.eventlog.files import open_reader
 from firsthand.ledger.records import Counted, Delivery, Exchange, Failure, Range
+from firsthand.ledger.recount import pause, recount
 from firsthand.ledger.rows import DELIVERY, read_delivery
 from firsthand.personal import mask_text
 from firsthand.vendors.base import LeftOut
@@ -145,19 +146,16 @@ class LedgerReader:
         details = [detail for shard in self.cursors(lane) for (detail,) in self._db.execute(sql, (lane, shard, NEWEST))]
         return len(details), [one for detail in details for one in _left_out.decode(detail).left_out]
 
-    def recounted(self, lane: int) -> list[Counted]:
-        """The same counts, made from the rows themselves. Reads every row of the lane."""
-        sql = (
-            "SELECT source, state, nullif(certainty, ''), nullif(code, ''), sum(n) FROM ("
-            " SELECT source, state, coalesce(certainty, '') certainty, coalesce(code, '') code, count(*) n"
-            "  FROM deliveries WHERE lane = ?1 AND latest GROUP BY 1, 2, 3, 4"
-            " UNION ALL SELECT source, state, '', code, sum(count - replayed)"
-            "  FROM ranges WHERE lane = ?1 GROUP BY 1, 2, 4"
-            " UNION ALL SELECT source, state, certainty, code, sum(count)"
-            "  FROM pruned WHERE lane = ?1 GROUP BY 1, 2, 3, 4"
-            ") GROUP BY 1, 2, 3, 4 HAVING sum(n) != 0"
-        )
-        return [Counted(*row) for row in self._db.execute(sql, (lane,))]
+    def recounted(self, lane: int, between: Callable[[], object] = pause) -> list[Counted]:
+        """The same counts, made from the rows themselves. Reads every row of the lane, in steps; `between` is called
+        between two of them."""
+        rows = recount(self._db, lane, between).rows
+        return [Counted(*key[:2], key[2] or None, key[3] or None, count) for key, count in sorted(rows.items())]
+
+    def adds_up(self, lane: int) -> bool | None:
+        """Whether the rows, counted anew, give the counters; None where replays left no quiet moment to say so."""
+        found = recount(self._db, lane)
+        return True if found.rows == found.counters else None if found.disturbed else False
 
     def starts(self, lane: int) -> dict[tuple[int, str], int]:
         """By shard and source: what the log had counted when the lane began to read that source."""

@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS deliveries (
     PRIMARY KEY (lane, shard, position, generation)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS deliveries_open ON deliveries (lane, next_ms) WHERE state IN ('retrying', 'held');
 CREATE INDEX IF NOT EXISTS deliveries_kept ON deliveries (message_id) WHERE message_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS deliveries_replayed ON deliveries (lane, updated_ms) WHERE generation > 0;
 CREATE TABLE IF NOT EXISTS attempts (
     id INTEGER PRIMARY KEY, lane INTEGER NOT NULL, shard INTEGER NOT NULL, position INTEGER NOT NULL,
     generation INTEGER NOT NULL, exchange BLOB NOT NULL);
