@@ -226,7 +226,7 @@ def replay(
         raise typer.BadParameter(str(error)) from None
     found = asyncio.run(count(settings.data, integration, wanted))
     if not found["matched"]:
-        found["why"] = why_nothing(settings.data, integration, wanted)
+        found["why"] = asyncio.run(why_nothing(settings.data, integration, wanted))
     if dry_run or not found["matched"]:
         print_json(found) if as_json else print_replay(found)
         return

@@ -9,11 +9,14 @@ import msgspec
 from firsthand.deliver.replay import candidates
 from firsthand.event import parse_time
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
-from firsthand.ledger.reader import Filter, Lane, LedgerReader, total
+from firsthand.ledger.balance import account
+from firsthand.ledger.reader import Filter, Lane, LedgerReader
 from firsthand.ledger.trace import trace
 from firsthand.reasons import DEAD, FILTERED
 
 ALONE = "What was delivered is left alone without --resend: the vendor gets it twice"
+
+ENDED, UNDER_WAY = ("delivered", "dead", "filtered"), ("pending", "held", "retrying")
 
 
 class Unusable(ValueError):
@@ -70,16 +73,19 @@ async def dry_run(directory: Path, integration: str, wanted: Filter) -> dict[str
         ledger.close()
 
 
-def why_nothing(directory: Path, integration: str, wanted: Filter) -> str:
+async def why_nothing(directory: Path, integration: str, wanted: Filter) -> str:
     """Why a filter takes no delivery of an integration, and what would. Raises Unusable for an event that is not kept
     here."""
     log, ledger = SqliteLogReader(directory), LedgerReader(directory)
     try:
         lane = find_lane(ledger, integration)
         if wanted.message_id is None:
-            counts = {state: total(ledger.counted(lane.id), state) for state in ("delivered", "dead", "filtered")}
-            there = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count) or "nothing"
-            return f"there is {there} at {integration}, and none of it is what you asked for. {ALONE}"
+            counts = msgspec.to_builtins(await account(lane, ledger, log, round(time.time() * 1000)))
+            there = ", ".join(f"{counts[state]:,} {state}" for state in (*ENDED, *UNDER_WAY) if counts[state])
+            said = [f"there is {there or 'nothing'} at {integration}, and none of it is what you asked for"]
+            if any(counts[state] for state in UNDER_WAY):
+                said.append("What is pending, held or retrying goes on by itself")
+            return ". ".join([*said, ALONE] if counts["delivered"] else said)
         traces = trace(wanted.message_id, log.sources(), log, ledger)
         if not traces:
             raise Unusable(f"no event with the message id {wanted.message_id!r} is kept here")
@@ -95,7 +101,7 @@ def why_nothing(directory: Path, integration: str, wanted: Filter) -> str:
 
 def _why(row: dict[str, Any], wanted: Filter) -> str:
     state, code = row["state"], (row["reason"] or {}).get("code")
-    if state in ("pending", "held", "retrying"):
+    if state in UNDER_WAY:
         return f"it is {state}, and goes on by itself"
     if state == "delivered" and not wanted.resend:
         return f"it is delivered. {ALONE}"

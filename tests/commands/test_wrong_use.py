@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from tests.commands.conftest import Firsthand
-from tests.gateway import Emulator, Gateway, config, criteo, order, page
+from tests.gateway import Emulator, Gateway, config, criteo, order, page, until
 
 
 def test_the_version(firsthand: Firsthand) -> None:
@@ -82,6 +82,19 @@ def test_of_events_that_are_there(firsthand: Firsthand, tmp_path: Path, vendor: 
 
     said = firsthand("trace", "a sale", *here)
     assert f"--message-id 'a sale' \\\n               --data {here[1]}\n" in said.out
+
+
+def test_nothing_to_replay_of_what_waits(firsthand: Firsthand, tmp_path: Path, vendor: Emulator) -> None:
+    """An event that is held for its visitor's answer is there, though no replay takes it."""
+    waits = config(criteo(consent={"basis": "tcf"}))
+    with Gateway(tmp_path, waits, vendor, data=tmp_path / "data") as gateway:
+        gateway.send(page("m1"))
+        until("it is held", lambda: gateway.counts()["held"])
+    said = firsthand("replay", "--integration", "criteo", "--data", str(tmp_path / "data"))
+    assert said.out == (
+        "Nothing to replay: there is 1 held at criteo, and none of it is what you asked for."
+        " What is pending, held or retrying goes on by itself\n"
+    )
 
 
 def test_a_damaged_file(firsthand: Firsthand, tmp_path: Path, vendor: Emulator) -> None:
