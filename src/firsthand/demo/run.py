@@ -17,6 +17,7 @@ from firsthand.demo.report import attempts, beside, to_read, watcher
 from firsthand.demo.shop import AGREES, Call, Hour, an_hour
 from firsthand.demo.site import Site
 from firsthand.demo.traffic import Vendor, send
+from firsthand.event import decoder
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.reader import LedgerReader
 from firsthand.ledger.trace import trace
@@ -28,6 +29,7 @@ from firsthand.terminal.status import show as show_status
 INTEGRATION = "criteo"
 SETTLE_SECONDS = 60.0
 INTERRUPTED = 130
+MOST_EVENTS = 20_000
 
 
 def run(events: int, port: int | None = None) -> int:
@@ -41,9 +43,9 @@ def run(events: int, port: int | None = None) -> int:
         with Gateway(folder, port) as gateway, Site(gateway.shop_port, gateway.url, gateway.emulator_url) as site:
             console.print(f"The sample shop is at {site.url}", soft_wrap=True)
             hour = an_hour(round(time.time() * 1000), events)
-            agree, met = _play(console, gateway, hour)
+            agree = _play(console, gateway, hour)
             keep = True
-            _tell(console, gateway, hour, met)
+            _tell(console, gateway, hour)
             if not agree:
                 raise DemoFailed("the counts do not agree")
             if console.is_terminal:
@@ -62,16 +64,15 @@ def run(events: int, port: int | None = None) -> int:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _play(console: Console, gateway: Gateway, hour: Hour) -> tuple[bool, list[str]]:
-    """Send the hour and wait until all of it is settled. Says whether our count and the vendor's agree, and which
-    events met the vendor's trouble."""
+def _play(console: Console, gateway: Gateway, hour: Hour) -> bool:
+    """Send the hour and wait until all of it is settled. Says whether our count and the vendor's agree."""
     vendor = Vendor(gateway)
     vendor.live_in_the_past()
     total = len(hour.sent)
     console.print(f"Sending an hour of a small shop, {total:,} events, to {gateway.url}", soft_wrap=True)
     watch = watcher(console, total)
     try:
-        met = send(gateway, vendor, hour.sent, lambda sent: watch.show(sent, _counts(gateway)), watch.note)
+        send(gateway, vendor, hour.sent, lambda sent: watch.show(sent, _counts(gateway)), watch.note)
 
         def settled() -> bool:
             row = _integration(asyncio.run(status(gateway.data)))
@@ -87,7 +88,7 @@ def _play(console: Console, gateway: Gateway, hour: Hour) -> tuple[bool, list[st
     show_status(found, console)
     console.print()
     row = _integration(found)
-    return beside(console, row["delivered"], vendor.counts()) and row["balanced"], met
+    return beside(console, row["delivered"], vendor.counts()) and row["balanced"]
 
 
 def _counts(gateway: Gateway) -> dict[str, int]:
@@ -100,7 +101,7 @@ def _integration(found: dict[str, Any]) -> dict[str, Any]:
     return row
 
 
-def _tell(console: Console, gateway: Gateway, hour: Hour, met: list[str]) -> None:
+def _tell(console: Console, gateway: Gateway, hour: Hour) -> None:
     """Three traces worth reading: one that took several attempts, one that was left out, one that could not go."""
     log, ledger = SqliteLogReader(gateway.data), LedgerReader(gateway.data)
     try:
@@ -108,7 +109,7 @@ def _tell(console: Console, gateway: Gateway, hour: Hour, met: list[str]) -> Non
         def found(message_id: str) -> dict[str, Any]:
             return next(iter(trace(message_id, log.sources(), log, ledger)))
 
-        traces = [found(message_id) for message_id in dict.fromkeys([*hour.sales, *met])]
+        traces = [found(message_id) for message_id in dict.fromkeys([*hour.sales, *_tried_again(log, ledger)])]
         delivered = [one for one in traces if one["deliveries"][0]["state"] == "delivered"]
         best = min(delivered, key=lambda one: (attempts(one) < 2, one["message_id"] not in hour.sales, attempts(one)))
         console.print("\nThree traces to read:")
@@ -117,6 +118,14 @@ def _tell(console: Console, gateway: Gateway, hour: Hour, met: list[str]) -> Non
     finally:
         log.close()
         ledger.close()
+
+
+def _tried_again(log: SqliteLogReader, ledger: LedgerReader) -> list[str]:
+    """The message ids of events that met the vendor's trouble and arrived all the same."""
+    lane = next(lane for lane in ledger.lanes() if lane.integration == INTEGRATION)
+    delivered = (stored.delivery for stored in ledger.newest(lane.id, MOST_EVENTS, state="delivered"))
+    rows = (log.get(one.shard, one.position) for one in delivered if one.detail.tries > 1)
+    return [decoder.decode(row.body).message_id for row in rows if row is not None]
 
 
 def _go_on(console: Console, gateway: Gateway, site: Site) -> None:

@@ -62,15 +62,11 @@ class Vendor:
 
 def send(
     gateway: Gateway, vendor: Vendor, sent: Sequence[Sent], watch: Callable[[int], None], note: Callable[[str], None]
-) -> list[str]:
-    """Send all of it; returns the message ids of the first calls that met the vendor's trouble.
-
-    `watch` is told, again and again, how many calls are sent; `note` what happens.
-    """
+) -> None:
+    """Send all of it. `watch` is told, again and again, how many calls are sent; `note` what happens."""
     connection, requests = Connection(HOST, gateway.port), batches(sent)
     started, count = time.monotonic(), 0
     stumbled_at = recovered_at = None
-    met: list[str] = []
     for number, (source, calls) in enumerate(requests):
         due = started + SEND_SECONDS * number / len(requests)
         while (left := due - time.monotonic()) > 0:
@@ -86,15 +82,12 @@ def send(
             note("the vendor works again")
         _post(connection, source, calls)
         count += len(calls)
-        if stumbled_at and len(met) < 2 * BATCH:
-            met += [call["messageId"] for call in calls]
         if number == len(requests) // 2:
             note(f"a phone lost the answer and sends {len(calls)} events once more: duplicates, known by messageId")
             _post(connection, source, calls)
         gateway.check()
     vendor.recover()
     connection.close()
-    return met
 
 
 def _post(connection: Connection, source: str, calls: Sequence[Call]) -> None:
