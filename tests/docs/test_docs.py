@@ -216,9 +216,9 @@ def test_each_fault_and_setting_of_the_emulators_is_in_a_table() -> None:
 
 
 def test_each_word_of_a_mapping_file_is_described() -> None:
-    from firsthand.importing.fields import ValueType
     from firsthand.importing.format import Format
     from firsthand.importing.mapping import KINDS, WORDS
+    from firsthand.importing.values import ValueType
 
     text = page("import.md")
     named = {word for cell in re.findall(r"`([^`]+)`", text) for word in re.findall(r"\w+", cell)}

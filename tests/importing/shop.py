@@ -31,7 +31,7 @@ HEADER = "order,customer,day,sku,price\n"
 
 def orders(count: int, first: int = 1) -> str:
     """A file of `count` orders, o-1 to o-…"""
-    return HEADER + "".join(f"o-{n},c-{n % 7},2026-11-20,sku-{n},{n}.50\n" for n in range(first, first + count))
+    return HEADER + "".join(f"o-{n},c-{n % 7},2024-11-20,sku-{n},{n}.50\n" for n in range(first, first + count))
 
 
 class Collector:

@@ -90,7 +90,7 @@ def test_a_run_that_was_cut_short_goes_on(file: Path, collector: Collector):
 
 def test_a_run_that_goes_on_in_the_middle_of_quotes_and_empty_lines(tmp_path: Path, collector: Collector):
     file = tmp_path / "orders.csv"
-    rows = [f'o-{n},"c\n{n}",2026-11-20,sku,{n}.50\n\n' for n in range(1, 501)]
+    rows = [f'o-{n},"c\n{n}",2024-11-20,sku,{n}.50\n\n' for n in range(1, 501)]
     file.write_text(HEADER + "".join(rows))
     run_until_stopped(file, collector, 2, most=50)
     import_file(file, collector, ORDERS, most=70)
@@ -122,7 +122,7 @@ def test_another_source_another_gateway_and_another_rule_for_ids_are_other_impor
 def test_a_file_that_changes_meanwhile(file: Path, collector: Collector):
     def answer(number: int, events: list[Json]) -> None:
         with file.open("a") as more:
-            more.write("o-1,c,2026-11-20,s,1\n")
+            more.write("o-1,c,2024-11-20,s,1\n")
 
     collector.answer = answer
     with pytest.raises(ImportFailed, match=r"orders\.csv was changed during the import"):
@@ -147,10 +147,10 @@ def test_rows_set_aside_are_told_once(file: Path, collector: Collector):
         "field": "properties.products[0].price",
         "code": "field_invalid",
         "reason": "'two' is not a decimal number like 1234.56",
-        "raw": "o-2,c-2,2026-11-20,sku-2,two",
+        "raw": "o-2,c-2,2024-11-20,sku-2,two",
     }
     assert (found[1]["field"], found[1]["reason"]) == ("properties.products[0].price", "too odd")
-    assert found[1]["raw"] == "o-77,c-0,2026-11-20,sku-77,77.50"
+    assert found[1]["raw"] == "o-77,c-0,2024-11-20,sku-77,77.50"
     assert import_file(file, collector, ORDERS).already_imported
     assert list(rejects(file)) == found
 

@@ -77,6 +77,20 @@ def test_case(gateway: Gateway, path: Path):
             assert reason == check.get("reason")
 
 
+def test_guests_are_nobody_and_not_each_other(gateway: Gateway):
+    """What an export has for those without an account is no id. Their orders are kept, under ids of their own."""
+    text = "order,account,day\n" + "".join(
+        f"o-{n},{id},2024-11-20\n" for n, id in enumerate(("guest", "0", "NULL", "7"))
+    )
+    mapping = "event: {name: Order Completed, userId: {column: account}, timestamp: {column: day}}\n"
+    case = {"input": {"file": {"source": "tills", "text": text, "map": mapping}}}
+    _, said, summary = firsthand_import(gateway, case, "orders")
+    assert summary["accepted"] == 4, said
+    events = [gateway.event(summary["message_id"].format(line=line)) for line in (2, 3, 4, 5)]
+    assert [event.get("userId") for event in events] == [None, None, None, "7"]
+    assert len({event.get("anonymousId") for event in events[:3]} - {None}) == 3
+
+
 def test_an_order_of_several_lines_is_one_sale(gateway: Gateway, vendor: Emulator):
     """The refusal says what to add; with it, the paid order is one sale of two products, the refunded one none."""
     case = json.loads(Path(__file__).with_name("cases").joinpath("order-of-several-lines.json").read_text())

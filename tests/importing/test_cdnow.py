@@ -53,7 +53,8 @@ def test_every_sale_is_told_of(tmp_path: Path, vendor: Emulator, original: Path,
         assert (any_age["received"], any_age["delivered"], any_age["reasons"]) == (count, count, {})
         assert usual["balanced"]
         assert any_age["balanced"]
-        assert gateway.status()["sources"] == [{"key": "tills", "received": count, "duplicates": 0, "refused": 0}]
+        (source,) = gateway.status()["sources"]
+        assert source.items() >= {"key": "tills", "received": count, "duplicates": 0, "refused": 0}.items()
 
         # What the vendor has is what the file says, line by line: also those that are alike, and those of nothing.
         received = {entry.body["events"][0]["id"]: entry for entry in vendor.received()}

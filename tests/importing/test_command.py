@@ -51,7 +51,7 @@ def test_it_says_what_it_did(folder: Path, collector: Collector):
 
 
 def test_lines_with_ids_of_their_own_are_told_by_them(folder: Path, collector: Collector):
-    line = '{"event": "Product Viewed", "anonymousId": "v", "messageId": "mine", "timestamp": "2026-11-20"}'
+    line = '{"event": "Product Viewed", "anonymousId": "v", "messageId": "mine", "timestamp": "2024-11-20"}'
     (folder / "events.jsonl").write_text(line)
     program = Program(
         ["import", "events.jsonl", "--source", "shop", "--url", collector.url, "--data", "data"],

@@ -7,9 +7,9 @@ from typing import get_args
 import msgspec
 import pytest
 
-from firsthand.importing.fields import FIELDS, ValueType
 from firsthand.importing.format import ENDINGS, Format
 from firsthand.importing.mapping import Column, load, parse
+from firsthand.importing.values import FIELDS, ValueType
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "import.md").read_text()

@@ -152,7 +152,7 @@ def test_a_header_of_canonical_names(tmp_path: Path, collector: Collector):
     (tmp_path / "orders.csv").write_text(
         "event,anonymousId,timestamp,properties.order_id,properties.products.0.product_id,properties.products.0.price,"
         "properties.products.1.product_id,properties.products.1.price,context.consent.gpc\n"
-        "Order Completed,0042,2026-11-20T10:00:00+01:00,007,a,1.50,,,false\n"
+        "Order Completed,0042,2024-11-20T10:00:00+01:00,007,a,1.50,,,false\n"
     )
     assert import_file(tmp_path / "orders.csv", collector).accepted == 1
     event = collector.received[0]
@@ -161,7 +161,7 @@ def test_a_header_of_canonical_names(tmp_path: Path, collector: Collector):
         "type": "track",
         "event": "Order Completed",
         "anonymousId": "0042",
-        "timestamp": "2026-11-20T09:00:00.000Z",
+        "timestamp": "2024-11-20T09:00:00.000Z",
         "properties": {"order_id": "007", "products": [{"product_id": "a", "price": 1.5}]},
         "context": {"consent": {"gpc": False}},
     }
@@ -174,7 +174,7 @@ def test_columns_that_are_no_fields(tmp_path: Path, collector: Collector):
 
 
 def test_a_header_without_the_event_s_name(tmp_path: Path, collector: Collector):
-    (tmp_path / "orders.csv").write_text("userId,timestamp\n7,2026-11-20\n")
+    (tmp_path / "orders.csv").write_text("userId,timestamp\n7,2024-11-20\n")
     with pytest.raises(ImportFailed, match="no name: add a column event, or say --event NAME"):
         import_file(tmp_path / "orders.csv", collector)
     assert import_file(tmp_path / "orders.csv", collector, event="Signed In").accepted == 1
@@ -219,13 +219,13 @@ def test_lines_that_are_no_json_objects(tmp_path: Path, collector: Collector):
         "{",
         "[1]",
         '"x"',
-        '{"type": "page", "userId": "1", "timestamp": "2026-11-20"} x',
+        '{"type": "page", "userId": "1", "timestamp": "2024-11-20"} x',
         deep,
         '{"type": "page", "userId": "\\ud800"}',
-        '{"timestamp": "2026-11-20"}',
+        '{"timestamp": "2024-11-20"}',
     ]
     (tmp_path / "events.jsonl").write_text(
-        '{"type": "page", "userId": "1", "timestamp": "2026-11-20"}\n' + "\n".join(lines) + "\n"
+        '{"type": "page", "userId": "1", "timestamp": "2024-11-20"}\n' + "\n".join(lines) + "\n"
     )
     collector.refuse = lambda event: None if "type" in event else {"code": "invalid_type", "message": "no type"}
     import_file(tmp_path / "events.jsonl", collector)
@@ -253,9 +253,9 @@ def test_parquet(tmp_path: Path, collector: Collector):
     """Types are those of the file; a line is a row's number."""
     file = parquet(
         tmp_path / "orders [1].parquet",
-        """SELECT 42.0::DOUBLE customer, TIMESTAMP '2026-11-20 10:00' happened, 1.50::DECIMAL(9, 2) price,
+        """SELECT 42.0::DOUBLE customer, TIMESTAMP '2024-11-20 10:00' happened, 1.50::DECIMAL(9, 2) price,
         [{'product_id': 'a', 'price': 2.25::DOUBLE}] lines, {'id': 'N'} shop, NULL::INTEGER none, 'nan'::DOUBLE nan,
-        DATE '2026-12-24' due""",
+        DATE '2024-12-24' due""",
     )
     mapping = """
       event:
@@ -272,12 +272,12 @@ def test_parquet(tmp_path: Path, collector: Collector):
         "type": "track",
         "event": "Order Completed",
         "userId": "42",
-        "timestamp": "2026-11-20T09:00:00.000Z",
+        "timestamp": "2024-11-20T09:00:00.000Z",
         "properties": {
             "total": 1.5,
             "products": [{"product_id": "a", "price": 2.25}],
             "shop": "N",
-            "due": "2026-12-24",
+            "due": "2024-12-24",
         },
     }
 
@@ -285,7 +285,7 @@ def test_parquet(tmp_path: Path, collector: Collector):
 def test_parquet_with_canonical_names_and_a_bad_row(tmp_path: Path, collector: Collector):
     file = parquet(
         tmp_path / "o.parquet",
-        "SELECT 'Order Completed' \"event\", DATE '2026-11-20' \"timestamp\","
+        "SELECT 'Order Completed' \"event\", DATE '2024-11-20' \"timestamp\","
         " i \"userId\", CASE i WHEN 2 THEN 'x' ELSE '1.5' END \"properties.total\","
         " 'bytes'::BLOB \"properties.blob\" FROM range(1, 4) t(i)",
     )

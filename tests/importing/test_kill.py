@@ -33,7 +33,7 @@ event:
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
     file = tmp_path / "orders.csv"
-    file.write_text(HEADER + "".join(f"o-{n},c-{n % 500},2026-11-20,sku-{n % 90},{n}.50\n" for n in range(ROWS)))
+    file.write_text(HEADER + "".join(f"o-{n},c-{n % 500},2024-11-20,sku-{n % 90},{n}.50\n" for n in range(ROWS)))
     (tmp_path / "mapping.yaml").write_text(MAPPING)
     return file
 
@@ -122,6 +122,7 @@ def test_a_day_later(gateway: Gateway, file: Path):
     assert summary.duplicates == arrived > 0
     assert summary.total_accepted == ROWS
     assert not any("twice" in note for note in notes.notes)
-    assert gateway.status()["sources"][0] == {"key": "web-shop", "received": ROWS, "duplicates": 0, "refused": 0}
+    (source,) = gateway.status()["sources"]
+    assert source.items() >= {"key": "web-shop", "received": ROWS, "duplicates": 0, "refused": 0}.items()
     found = ids(gateway)
     assert len(found) == len(set(found)) == ROWS

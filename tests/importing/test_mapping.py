@@ -41,7 +41,7 @@ def test_a_row_becomes_an_event(tmp_path: Path, collector: Collector):
         context:
           consent: {categories: {marketing: {column: news}}}
     """
-    event = event_of(tmp_path, collector, mapping, "0042;22/11/2026;1.149,90;tent;no\n")
+    event = event_of(tmp_path, collector, mapping, "0042;22/11/2024;1.149,90;tent;no\n")
     id = event.pop("messageId")
     assert id.startswith("import-")
     assert id.endswith("-1")
@@ -49,7 +49,7 @@ def test_a_row_becomes_an_event(tmp_path: Path, collector: Collector):
         "type": "track",
         "event": "Order Completed",
         "anonymousId": "0042",
-        "timestamp": "2026-11-21T23:00:00.000Z",
+        "timestamp": "2024-11-21T23:00:00.000Z",
         "properties": {
             "order_id": "till-1-0042",
             "currency": "EUR",
@@ -83,7 +83,7 @@ def test_columns_inside_json(tmp_path: Path, collector: Collector):
       format: {type: jsonl}
       event:
         name: Order Completed
-        timestamp: {const: "2026-11-20T10:00:00Z"}
+        timestamp: {const: "2024-11-20T10:00:00Z"}
         userId: {column: customer.id}
         properties.products: {column: lines}
         properties.rush: {column: rush}
@@ -106,8 +106,8 @@ def test_ids_that_a_spreadsheet_has_spoilt(tmp_path: Path, collector: Collector)
     mapping = ORDERS.replace("userId: {column: customer}", 'anonymousId: {template: "shop-{customer}"}')
     mapping = mapping.replace("order_id: {column: order}", "order_id: {column: order, type: string}")
     mapping += "  traits.address.postalCode: {column: zip}\n"
-    rows = ["o-1,1E+05,2026-11-20,a,1,'04109", "#N/A,7,2026-11-20,a,1,1", 'o-3,7,2026-11-20,"1,00123E+15",1,1']
-    rows += ['"=""0042""",\'0007,2026-11-20,a,1,\'04109']
+    rows = ["o-1,1E+05,2024-11-20,a,1,'04109", "#N/A,7,2024-11-20,a,1,1", 'o-3,7,2024-11-20,"1,00123E+15",1,1']
+    rows += ['"=""0042""",\'0007,2024-11-20,a,1,\'04109']
     file.write_text(HEADER.replace("\n", ",zip\n") + "\n".join(rows))
     import_file(file, collector, mapping)
     assert [(reject["line"], reject["field"]) for reject in rejects(file)] == [
@@ -136,7 +136,7 @@ def test_the_command_line_names_the_event(tmp_path: Path, collector: Collector):
 
 
 def test_columns_that_are_not_there(tmp_path: Path, collector: Collector):
-    (tmp_path / "o.csv").write_text("order,client,day,sku,price\no-1,7,2026-11-20,a,1\n")
+    (tmp_path / "o.csv").write_text("order,client,day,sku,price\no-1,7,2024-11-20,a,1\n")
     mapping = ORDERS + '  properties.label: {template: "{shop}-{order}"}\n'
     with pytest.raises(ImportFailed, match=r"columns customer \(for userId\), shop \(for properties\.label\)") as error:
         import_file(tmp_path / "o.csv", collector, mapping)
@@ -153,7 +153,7 @@ def test_a_column_of_json_that_is_in_no_line(tmp_path: Path, collector: Collecto
 def test_a_column_that_is_there_twice(tmp_path: Path, collector: Collector):
     """It has to be said which is meant; one that nobody asks for does no harm."""
     file = tmp_path / "o.csv"
-    file.write_text(HEADER.replace("customer", "price").replace("sku", "price") + "o-1,7,2026-11-20,1,2\n")
+    file.write_text(HEADER.replace("customer", "price").replace("sku", "price") + "o-1,7,2024-11-20,1,2\n")
     mapping = ORDERS.replace("userId: {column: customer}", "userId: {column: order}").replace(
         "{column: sku}", "{const: a}"
     )
@@ -162,7 +162,7 @@ def test_a_column_that_is_there_twice(tmp_path: Path, collector: Collector):
     assert collector.received == []
     import_file(file, collector, mapping.replace("{column: price}", '{column: "price#2"}'))
     assert collector.received[0]["properties"]["products"] == [{"product_id": "a", "price": 1, "quantity": 1}]
-    file.write_text(HEADER.replace("\n", ",x,x\n") + "o-1,7,2026-11-20,a,2,3,4\n")
+    file.write_text(HEADER.replace("\n", ",x,x\n") + "o-1,7,2024-11-20,a,2,3,4\n")
     assert import_file(file, collector, ORDERS).accepted == 1
 
 

@@ -28,7 +28,7 @@ PAID = TOGETHER + "where: {Status: {is: paid}}\n"
 
 def order(number: int, lines: int = 1, status: str = "paid") -> str:
     """As Shopify writes it: what is of the order stands in its first line only."""
-    first = f"#{number},{status},2026-11-20 10:00:00 +0100,{number}@example.com,{lines}.50,sku-0,1.00\n"
+    first = f"#{number},{status},2024-11-20 10:00:00 +0100,{number}@example.com,{lines}.50,sku-0,1.00\n"
     return first + "".join(f"#{number},,,,,sku-{line},1.00\n" for line in range(1, lines))
 
 
@@ -53,7 +53,7 @@ def test_rows_that_follow_each_other_are_one_order(file: Path, collector: Collec
     first = collector.received[0]
     assert first["messageId"].endswith("-2")  # the line of its first row
     assert first["userId"] == "1@example.com"
-    assert first["timestamp"] == "2026-11-20T09:00:00.000Z"
+    assert first["timestamp"] == "2024-11-20T09:00:00.000Z"
     assert first["properties"]["total"] == 3.5
     assert [product["product_id"] for product in first["properties"]["products"]] == ["sku-0", "sku-1", "sku-2"]
     assert import_file(file, collector, TOGETHER.replace("group_by: {column: Name}", "group_by: Name")).accepted == 0
@@ -139,6 +139,14 @@ def test_lines_of_one_order_far_behind(file: Path, collector: Collector, monkeyp
     found = {event["properties"]["order_id"]: event for event in collector.received}
     assert len(found) == 201
     assert len(found["#200"]["properties"]["products"]) == 2
+
+
+def test_a_row_of_the_future_is_set_aside(file: Path, collector: Collector):
+    """As where day and month are taken for each other. A vendor would take it for a sale of now."""
+    file.write_text(HEADER + order(1) + order(2).replace("2024", "2199"))
+    import_file(file, collector, ALONE)
+    assert sales(collector) == {"#1": 1}
+    assert "is in the future" in next(rejects(file))["reason"]
 
 
 # -- an order is whole, or set aside ----------------------------------------------------------------------------------

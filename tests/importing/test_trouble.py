@@ -152,7 +152,7 @@ def test_few_requests_at_a_time(file: Path, collector: Collector):
 
 def test_requests_keep_to_the_collectors_limits(tmp_path: Path, collector: Collector):
     file = tmp_path / "notes.csv"
-    file.write_text("event,timestamp,userId,properties.note\n" + f"Noted,2026-11-20,7,{'x' * 20_000}\n" * 100)
+    file.write_text("event,timestamp,userId,properties.note\n" + f"Noted,2024-11-20,7,{'x' * 20_000}\n" * 100)
     import_file(file, collector)
     assert len(collector.received) == 100
     assert max(collector.sizes) * 20_000 <= 500_000

@@ -10,8 +10,7 @@ import msgspec
 import pytest
 
 from firsthand.importing.faults import BadRow
-from firsthand.importing.fields import usual_type
-from firsthand.importing.values import converter
+from firsthand.importing.values import converter, usual_type
 
 NO = object()
 

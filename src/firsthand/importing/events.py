@@ -1,30 +1,22 @@
 """Rows → events: a mapping made into functions, once its columns are known to be there."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
+from firsthand.importing.building import ID_CHARACTERS, Builder, Make
 from firsthand.importing.faults import BadRow, ImportFailed, shown
-from firsthand.importing.fields import FIELDS, OBJECTS, usual_type
 from firsthand.importing.grouping import OUT, Group, Key, each, groups, singly
-from firsthand.importing.mapping import Column, Condition, Const, Mapping, Template, Tree, put
-from firsthand.importing.rows import Ambiguous, Get, Place, Reader, Row
-from firsthand.importing.template import FILE, LINE, parts_of
-from firsthand.importing.values import Convert, converter, identifier, is_empty, string
+from firsthand.importing.mapping import FILE, LINE, Column, Condition, Const, Mapping, Template, Tree, parts_of, put
+from firsthand.importing.rows import Get, Place, Reader, Row
+from firsthand.importing.values import FIELDS, OBJECTS, is_empty, string
 from firsthand.times import read_time
 
-Make = Callable[[Sequence[Row]], Any]
-"""Takes the rows that are one event, or one of them. Raises BadRow."""
-ID_CHARACTERS = 32
-"""How much of the file's hash is in the ids: 128 bits."""
+AHEAD = 3600.0
+"""Seconds by which a shop's clock may be ahead of ours. Vendors take an event of tomorrow for one of now."""
 NO_TIME = "when it happened is not known, and it did not happen now"
-
-
-class _Part(NamedTuple):
-    make: Make
-    varies: bool
-    """Whether it depends on a column, so that it may be absent."""
 
 
 def id_prefix(file_hash: str) -> str:
@@ -35,9 +27,12 @@ def id_prefix(file_hash: str) -> str:
 class Maker:
     """What becomes of a file's rows, by its mapping."""
 
-    def __init__(self, mapping: Mapping, reader: Reader, file_hash: str, name: str) -> None:
+    def __init__(
+        self, mapping: Mapping, reader: Reader, file_hash: str, name: str, clock: Callable[[], float] = time.time
+    ) -> None:
         """`name` is the file's. Raises ImportFailed where the file lacks what the mapping names, or all times."""
         self._reader = reader
+        self._clock = clock
         self._name = mapping.name
         self._prefix = id_prefix(file_hash)
         self._make: Make = self._as_it_is
@@ -51,7 +46,7 @@ class Maker:
             if not {"timestamp", "originalTimestamp"} & set(reader.columns):
                 raise ImportFailed(f"the events in {name} have no timestamp: {NO_TIME}. Give each its own")
             return
-        build = _Builder(reader, file_hash, name)
+        build = Builder(reader, file_hash, name)
         self._parts = build.parts(tree, "")
         self._make = self._mapped
         self._conditions = [(condition, build.get(condition.column, "where")) for condition in mapping.where]
@@ -91,6 +86,10 @@ class Maker:
     def event(self, rows: Sequence[Row]) -> dict[str, Any]:
         """The event of rows. Raises BadRow."""
         event: dict[str, Any] = self._make(rows)
+        when = event.get("timestamp")
+        if when is not None and read_time(when) > (self._clock() + AHEAD) * 1000:
+            reason = f"{shown(when)} is in the future: is it of another zone, or are day and month in another order?"
+            raise BadRow("field_invalid", reason, "timestamp")
         event.setdefault("messageId", f"{self._prefix}{rows[0].line}")
         return event
 
@@ -151,7 +150,7 @@ def _group_key(get: Get, leaves_out: Callable[[Row], bool]) -> Key:
     return key
 
 
-def _order(tree: Tree, build: "_Builder") -> tuple[Key, str] | None:
+def _order(tree: Tree, build: Builder) -> tuple[Key, str] | None:
     """A row's order id, and the column that it is made of; None where there is none, or each line makes its own."""
     properties = tree.get("properties")
     node = properties.get("order_id") if isinstance(properties, dict) else None
@@ -220,176 +219,6 @@ def _lists(node: Any) -> Any:
 
 def _counts(node: Tree) -> bool:
     return bool(node) and node.keys() == {str(index) for index in range(len(node))}
-
-
-class _Builder:
-    """Makes functions of a mapping's tree, and notes the columns that are not there.
-
-    Of several rows that are one event, a value is that of the first row that has it, and a list has the entries of
-    each row.
-    """
-
-    def __init__(self, reader: Reader, file_hash: str, name: str) -> None:
-        self._reader = reader
-        self._hash = file_hash
-        self._name = name
-        self._missing: dict[str, str] = {}
-        self._ambiguous: list[str] = []
-
-    def raise_missing(self) -> None:
-        columns = self._reader.columns
-        if self._ambiguous:
-            names = [f"{name} {'twice' if columns.count(name) == 2 else 'over twice'}" for name in self._ambiguous]
-            first = self._ambiguous[0]
-            raise ImportFailed(
-                f"{self._name} has the columns {', '.join(names)}, and which is meant is not said: write {first}#1 for"
-                f" the first, {first}#2 for the second"
-            )
-        if self._missing:
-            missing = ", ".join(f"{column} (for {field})" for column, field in self._missing.items())
-            there = ", ".join(columns) or "none"
-            odd = next((mark for mark in ";\t|" if len(columns) == 1 and mark in there), None)
-            hint = f'. Is it separated by "{odd}"? Then say format: {{delimiter: "{odd}"}}' if odd else ""
-            raise ImportFailed(
-                f"{self._name} does not have the columns {missing}. The columns there are: {there}{hint}"
-            )
-
-    def get(self, column: str, path: str) -> Get:
-        try:
-            return self._reader.column(column)
-        except Ambiguous:
-            self._ambiguous.extend([column] if column not in self._ambiguous else [])
-        except KeyError:
-            self._missing.setdefault(column, path)
-        return lambda cells: None
-
-    def parts(self, tree: Tree, path: str) -> list[tuple[str, _Part]]:
-        return [(key, self._part(node, f"{path}.{key}" if path else key)) for key, node in tree.items()]
-
-    def _part(self, node: Any, path: str) -> _Part:
-        if isinstance(node, Const):
-            value = node.const
-            return _Part(lambda rows: value, False)
-        if isinstance(node, Column):
-            return _Part(self._column(node, path), True)
-        if isinstance(node, Template):
-            return self._template(node, path)
-        if isinstance(node, list):
-            return self._list(node, path)
-        return self._object(node, path)
-
-    def _convert(self, node: Column | Template, path: str, type: Any) -> Convert:
-        usual = usual_type(_steps(path))
-        # An id may be said to be text: what spreadsheets make of one is looked for all the same.
-        return converter(path, "id" if usual == "id" else type or usual, node.format, node.zone)
-
-    def _column(self, node: Column, path: str) -> Make:
-        get, default, convert = self.get(node.column, path), node.default, self._convert(node, path, node.type)
-
-        def make(rows: Sequence[Row]) -> Any:
-            for row in rows:
-                value = get(row.cells)
-                if not is_empty(value):
-                    return _converted(convert, value, row)
-            return default
-
-        return make
-
-    def _template(self, node: Template, path: str) -> _Part:
-        default = node.default
-        convert = self._convert(node, path, None) if path == "timestamp" else None
-        plain = identifier(path) if usual_type(_steps(path)) == "id" else string(path)
-        parts: list[str | Get] = []
-        for text, is_name in parts_of(node.template):
-            if not is_name:
-                parts.append(text)
-            elif text == FILE:
-                parts.append(self._hash[:ID_CHARACTERS])
-            elif text == LINE:
-                parts.append(_line)
-            else:
-                parts.append(self.get(text, path))
-
-        def text_of(row: Row) -> str | None:
-            texts: list[str] = []
-            for part in parts:
-                if isinstance(part, str):
-                    texts.append(part)
-                    continue
-                value = row.line if part is _line else part(row.cells)
-                if is_empty(value):
-                    return None
-                texts.append(plain(value))
-            return "".join(texts)
-
-        def make(rows: Sequence[Row]) -> Any:
-            for row in rows:
-                if (text := _converted(text_of, row, row)) is not None:
-                    return text if convert is None else _converted(convert, text, row)
-            return default
-
-        return _Part(make, any(part is not _line and not isinstance(part, str) for part in parts))
-
-    def _object(self, node: Tree, path: str) -> _Part:
-        parts = self.parts(node, path)
-
-        def make(rows: Sequence[Row]) -> Any:
-            found = {}
-            for key, part in parts:
-                value = part.make(rows)
-                if value is not None:
-                    found[key] = value
-            return found or None
-
-        return _Part(make, any(part.varies for _, part in parts))
-
-    def _list(self, node: list[Any], path: str) -> _Part:
-        entries = [self._entry(item, f"{path}[{index}]") for index, item in enumerate(node)]
-
-        def make(rows: Sequence[Row]) -> Any:
-            found = []
-            for index, row in enumerate(rows):
-                for entry in entries:
-                    if (entry.varies or not index) and (value := entry.make((row,))) is not None:
-                        found.append(value)
-            return found
-
-        return _Part(make, True)
-
-    def _entry(self, item: Any, path: str) -> _Part:
-        """A list's entry is left out where all its columns are empty, whatever constants stand beside them."""
-        if not isinstance(item, dict):
-            return self._part(item, path)
-        parts = self.parts(item, path)
-        varying = any(part.varies for _, part in parts)
-
-        def make(rows: Sequence[Row]) -> Any:
-            found, any_there = {}, not varying
-            for key, part in parts:
-                value = part.make(rows)
-                if value is not None:
-                    found[key] = value
-                    any_there = any_there or part.varies
-            return found if any_there and found else None
-
-        return _Part(make, varying)
-
-
-def _steps(path: str) -> list[str]:
-    return path.replace("[", ".").replace("]", "").split(".")
-
-
-def _converted(convert: Convert, value: Any, row: Row) -> Any:
-    """Raises BadRow with the row's line."""
-    try:
-        return convert(value)
-    except BadRow as fault:
-        fault.line = row.line
-        raise
-
-
-def _line(cells: Any) -> None:
-    """Stands in a template for the row's line."""
 
 
 _encoder = msgspec.json.Encoder(decimal_format="number")

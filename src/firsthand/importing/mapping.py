@@ -15,6 +15,7 @@ wrong with the file is found before anything is sent, with its line and its path
 import difflib
 import hashlib
 import os
+import re
 from collections.abc import Mapping as Dict
 from pathlib import Path
 from typing import Any, get_args
@@ -29,11 +30,13 @@ from firsthand.config.values import FromEnvironment, did_you_mean, shown
 from firsthand.event import EventType
 from firsthand.importing import format as formats
 from firsthand.importing import moments, numbers
-from firsthand.importing.fields import FIELDS, OBJECTS, ValueType, usual_type
 from firsthand.importing.format import Format
-from firsthand.importing.template import BadTemplate, parts_of
+from firsthand.importing.values import FIELDS, OBJECTS, ValueType, usual_type
 from firsthand.times import read_time
 
+LINE, FILE = "line", "file"
+"""Names that are no columns': the row's line, and the file by its content."""
+_PARTS = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[^{}]+|[{}]")
 TYPES: tuple[str, ...] = get_args(EventType)
 PARTS = ("format", "event", "where", "group_by")
 CONDITIONS = ("is", "is_not", "in")
@@ -201,6 +204,28 @@ def put(tree: Tree, steps: list[str], node: Any) -> bool:
     if isinstance(there, dict) and isinstance(node, dict):
         return all(put(there, [key], value) for key, value in node.items())
     return False
+
+
+class BadTemplate(ValueError):
+    """The text says what is wrong with it."""
+
+
+def parts_of(template: str) -> list[tuple[str, bool]]:
+    """Texts, and names (True) of what is put in. `{{` and `}}` are braces. Raises BadTemplate."""
+    parts: list[tuple[str, bool]] = []
+    for match in _PARTS.finditer(template):
+        found = match[0]
+        if found in ("{", "}"):
+            raise BadTemplate(f"a {found} is left over")
+        if match[1] is not None:
+            if not match[1].strip():
+                raise BadTemplate("there is no name between { and }")
+            parts.append((match[1], True))
+        else:
+            parts.append(({"{{": "{", "}}": "}"}.get(found, found), False))
+    if not any(is_name for _, is_name in parts):
+        raise BadTemplate("there is nothing to put in: a constant is written {const: …}")
+    return parts
 
 
 class _Event:

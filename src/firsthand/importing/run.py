@@ -103,7 +103,7 @@ class Run:
         reader = self._reader = file.reader(self._mapping.format)
         self._stack.callback(reader.close)
         mapping = msgspec.structs.replace(self._mapping, format=file.format)
-        self._make = Maker(mapping, reader, file_hash, self._path.name)
+        self._make = Maker(mapping, reader, file_hash, self._path.name, self._clock)
         for _ in islice(self._make.groups(reader.first), LOOK_AHEAD):
             pass
         if not mapping.ids:

@@ -1,17 +1,50 @@
-"""What stands in a cell → what stands in the event."""
+"""What stands in a cell → what stands in the event: the fields that one may have, and what they usually are."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import msgspec
 
 from firsthand.importing import moments, numbers
 from firsthand.importing.faults import BadRow, shown
-from firsthand.importing.fields import ValueType
+
+ValueType = Literal["string", "id", "decimal", "quantity", "integer", "boolean", "json", "timestamp", "date"]
+
+OBJECTS = ("properties", "traits", "context", "integrations")
+IDS = ("messageId", "anonymousId", "userId", "previousId", "groupId")
+FIELDS = frozenset({"type", "name", "event", "category", "timestamp", *IDS, *OBJECTS})
+"""`receivedAt` is the collector's. `sentAt` is not among them: the collector compares it with now to see how wrong the
+sender's clock is, and would move all times of a file of last year by a year."""
+DECIMALS = frozenset({"price", "total", "revenue", "value", "subtotal", "shipping", "tax", "discount"})
+PROPERTY_IDS = frozenset({"order_id", "product_id"})
+
+
+def usual_type(steps: Sequence[str]) -> ValueType | None:
+    """What the field at a path is where nobody says; None: whatever the file has there.
+
+    Consent above all must not arrive as the text "false", nor a number with its zeros as an id of its own.
+    """
+    first, last = steps[0], steps[-1]
+    if len(steps) == 1:
+        if first in IDS:
+            return "id"
+        return "timestamp" if first == "timestamp" else "json" if first in OBJECTS else "string"
+    if list(steps[:2]) == ["context", "consent"]:
+        if last in ("gpc", "gdprApplies") or (len(steps) == 4 and steps[2] in ("categories", "categoryPreferences")):
+            return "boolean"
+        return "integer" if last == "policyVersion" else "json" if len(steps) < 4 and last != "usPrivacy" else "string"
+    if first == "properties" and last in DECIMALS:
+        return "decimal"
+    if first == "properties" and last in PROPERTY_IDS:
+        return "id"
+    if first == "properties" and last in ("quantity", "position"):
+        return "quantity" if last == "quantity" else "integer"
+    return "json" if last == "products" else None
+
 
 Convert = Callable[[Any], Any]
 
