@@ -69,43 +69,44 @@ def clean_id(value: Any) -> str | None:
     return None if placeholder(text) else text
 
 
-def drop_placeholders(event: Event, traits: frozenset[str] = frozenset()) -> list[str]:
+def clean_ids(event: Event, traits: frozenset[str] = frozenset()) -> list[str]:
     """Clean an event's ids and take those out that name nobody, also of the vendors' ids: those in `context.ids` and,
     of an `identify` call, the named traits. Returns what was taken out, as in `WORDS`."""
-    found: list[str] = []
+    found = _drop(event)
     for name in _IDS:
         given = getattr(event, name)
         if given is not None:
-            text = _bare(given)
-            word = placeholder(text)
-            if word is not None:
-                found.append(word)
-                setattr(event, name, None)
-            elif text is not given:
-                setattr(event, name, text)
-    ids = event.context.get("ids")
-    if isinstance(ids, dict) and ids:
-        event.context["ids"] = _cleaned(ids, ids.keys(), found)
+            setattr(event, name, _bare(given))
+    if isinstance(ids := event.context.get("ids"), dict):
+        event.context["ids"] = {name: id_text(value) for name, value in ids.items()}
     if traits and event.type == "identify":
-        named = {name for name in event.traits if name.partition("@")[0] in traits}
-        if named:
-            event.traits = _cleaned(event.traits, named, found)
+        named = {name: value for name, value in event.traits.items() if name.partition("@")[0] in traits}
+        kept, words = _somebodys(named)
+        others = {name: value for name, value in event.traits.items() if name not in named}
+        event.traits = {**others, **{name: id_text(value) for name, value in kept.items()}}
+        found += words
     return found
 
 
-def _cleaned(values: dict[str, Any], names: Any, found: list[str]) -> dict[str, Any]:
-    cleaned: dict[str, Any] = {}
-    for name, value in values.items():
-        if name not in names:
-            cleaned[name] = value
-        elif value is not None and value != "":
-            text = id_text(value)
-            word = placeholder(text)
-            if word is None:
-                cleaned[name] = text
-            else:
-                found.append(word)
-    return cleaned
+def _drop(event: Event) -> list[str]:
+    """Take the ids out that name nobody, and leave the others as they are."""
+    found: list[str] = []
+    for name in _IDS:
+        given = getattr(event, name)
+        if given is not None and (word := placeholder(_bare(given))) is not None:
+            found.append(word)
+            setattr(event, name, None)
+    if isinstance(ids := event.context.get("ids"), dict):
+        event.context["ids"], words = _somebodys(ids)
+        found += words
+    return found
+
+
+def _somebodys(values: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Those of some ids that may be somebody's, and the placeholders among the others."""
+    given = {name: value for name, value in values.items() if value is not None and value != ""}
+    words = {name: word for name, value in given.items() if (word := placeholder(id_text(value))) is not None}
+    return {name: value for name, value in given.items() if name not in words}, list(words.values())
 
 
 def own_id(message_id: str) -> str:
@@ -114,12 +115,13 @@ def own_id(message_id: str) -> str:
 
 
 def read_event(body: bytes) -> Event:
-    """An event of the log or the ledger, as it would be kept today: older ones may have ids that name nobody.
+    """An event of the log or the ledger, without ids that name nobody, which older ones may have. Other ids stay as
+    they are kept: an erasure must find them there.
 
     Raises msgspec.DecodeError or UnicodeDecodeError where the bytes are no event.
     """
     event = decoder.decode(body)
-    if drop_placeholders(event):
+    if _drop(event):
         name_itself(event)
     return event
 

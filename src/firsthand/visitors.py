@@ -95,10 +95,9 @@ def wanted(
     kind, value = named[0]
     if kind == "e" and "@" not in value.strip("@"):
         raise Unreachable("--email takes an address such as ann@example.com")
-    id = clean_id(value)
-    if id is None:
+    if clean_id(value) is None:
         raise Unreachable(f"{value.strip()} names nobody: events that carry it are linked with no visitor by it")
-    return Wanted(kind, id, source, linked_users)  # type: ignore[arg-type]
+    return Wanted(kind, value, source, linked_users)  # type: ignore[arg-type]
 
 
 def look(settings: Settings, who: Wanted) -> Holdings:

@@ -47,7 +47,7 @@ from firsthand.config import Integration, Source
 from firsthand.consent import cmp
 from firsthand.event import Event, format_time
 from firsthand.eventlog.base import LogUnavailable, LogWriter, Record, visitor_hash
-from firsthand.placeholders import drop_placeholders, name_itself
+from firsthand.placeholders import clean_ids, name_itself
 from firsthand.secret import Secret
 
 log = structlog.get_logger()
@@ -261,7 +261,7 @@ class Collector:
     def _complete_visitor(self, event: Event, source: Source, visit: Visit | None, request: Request) -> None:
         """Whose event it is. Of ids that name nobody nothing is left; then comes what the request says of the visitor:
         all of a page's, of others what the event says itself, and Sec-GPC."""
-        for word in drop_placeholders(event, self._id_names[source.key]):
+        for word in clean_ids(event, self._id_names[source.key]):
             self._log.note(source.key, "placeholder", word)
         if visit is not None:
             visit.complete(event)

@@ -59,9 +59,9 @@ def lesson_of(event: Event) -> Lesson:
     traits = context.get("traits")
     email = event.traits.get("email") or (traits.get("email") if isinstance(traits, dict) else None)
     return Lesson(
-        clean_id(event.anonymous_id),
-        clean_id(event.user_id),
-        clean_id(event.previous_id),
+        _somebodys(event.anonymous_id),
+        _somebodys(event.user_id),
+        _somebodys(event.previous_id),
         kind == "alias",
         email or properties.get("email"),
         context.get("ids"),
@@ -69,6 +69,11 @@ def lesson_of(event: Event) -> Lesson:
         event.traits if identify else None,
         properties.get("sync") if identify else None,
     )
+
+
+def _somebodys(id: str | None) -> str | None:
+    """An id as it is kept, unless it names nobody."""
+    return id if id is not None and clean_id(id) else None
 
 
 def refs(lesson: Lesson) -> list[Ref]:
@@ -225,6 +230,6 @@ def _named(lesson: Lesson, names: Names, callers: Mapping[str, str]) -> Iterable
     ids = lesson.ids if isinstance(lesson.ids, dict) else {}
     traits = lesson.traits or {}
     for name, value in (*ids.items(), *((n, v) for n, v in traits.items() if n.partition("@")[0] in names.traits)):
-        id = clean_id(value) if isinstance(value, str) else None
+        id = _somebodys(value) if isinstance(value, str) else None
         if id and len(id) <= MOST_CHARACTERS and 0 < len(name) <= MOST_CHARACTERS:
             yield f"{name}@{callers[name]}" if name in callers else name, id
