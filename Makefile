@@ -3,7 +3,7 @@
 BIN := .venv/bin
 VENV := .venv/.from-lock
 
-.PHONY: setup demo test chaos bench lint format lock node chromium
+.PHONY: setup demo test chaos mutants bench lint format lock node chromium
 
 # .venv with everything, so that .venv/bin/firsthand is the command
 setup: $(VENV)
@@ -24,6 +24,11 @@ CHAOS_SECONDS ?= 180
 CHAOS_SEED ?=
 chaos: setup
 	$(BIN)/python -m tests.chaos.run --seconds $(CHAOS_SECONDS) $(if $(CHAOS_SEED),--seed $(CHAOS_SEED))
+
+# one line at a time is wrong on purpose: would a test notice? See tests/mutants.py
+MUTANTS ?=
+mutants: setup
+	$(BIN)/python -m tests.mutants $(MUTANTS)
 
 # against the peers named in bench/; takes a while and wants an idle machine
 bench: setup

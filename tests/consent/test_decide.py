@@ -277,6 +277,9 @@ def test_a_newer_refusal_counts_from_wherever_it_comes() -> None:
     assert circles({}, [(YES, NOON)], [(NO, NOON + 1)]) == "refuse"
     assert circles(YES, [(YES, NOON)], [], [(NO, NOON + 1)]) == "refuse"
     assert circles({}, [], [(YES, NOON)], [(NO, NOON + 1)]) == "refuse"
+    assert circles({}, [(YES, NOON)], [(NO, NOON)]) == "refuse", "of two answers of one moment the no counts, here too"
+    assert circles({}, [(YES, NOON)], [(NO, NOON + 2)], [(YES, NOON + 9)]) == "refuse"
+    assert circles(YES, [], [(NO, NOON - 10)]) == "refuse", "the moment of the event is not before it"
 
 
 def test_a_time_that_is_none_does_no_harm() -> None:
