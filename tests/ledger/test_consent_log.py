@@ -10,10 +10,12 @@ import apsw
 import pytest
 
 from firsthand.consent import Decision
+from firsthand.ledger import consent_proof, consent_verify
 from firsthand.ledger.base import LedgerUnavailable
 from firsthand.ledger.consent_log import HEADS
-from firsthand.ledger.consent_proof import Broken, ConsentReader, NoConsentLog, Verified
-from firsthand.ledger.records import Delivery, Detail, LaneBatch, State
+from firsthand.ledger.consent_proof import Broken, ConsentReader, NoConsentLog
+from firsthand.ledger.consent_verify import Verified, verify
+from firsthand.ledger.records import Delivery, Detail, Exchange, LaneBatch, State
 from firsthand.ledger.sqlite import SqliteLedger
 from firsthand.reasons import Reason
 
@@ -63,7 +65,7 @@ class Books:
     def verify(self) -> Verified:
         reader = ConsentReader(self.folder)
         try:
-            return reader.verify()
+            return verify(reader)
         finally:
             reader.close()
 
@@ -266,9 +268,9 @@ def test_a_beginning_that_was_cut_off_shows_by_a_head_too_young_to_be_gone(books
     books.ledger.prune(NOW_MS + 2 * DAY_MS)
     reader = ConsentReader(books.folder)
     try:
-        assert reader.verify(kept_since_ms=NOW_MS + 2 * DAY_MS).first == 3
+        assert verify(reader, kept_since_ms=NOW_MS + 2 * DAY_MS).first == 3
         with pytest.raises(Broken, match="the log begins after it") as broken:
-            reader.verify(kept_since_ms=NOW_MS)
+            verify(reader, kept_since_ms=NOW_MS)
         assert broken.value.sequence == 1
     finally:
         reader.close()
@@ -302,6 +304,84 @@ def test_commits_of_two_threads_make_one_chain(books: Books) -> None:
         for done in (pool.submit(work, books.lane, 1), pool.submit(work, other, 1_000)):
             done.result()
     assert books.verify() == Verified(first=1, last=200, decisions=200, heads=0, rows=200)
+
+
+# -- while delivery goes on --------------------------------------------------------------------------------------------
+
+
+def test_what_is_decided_while_it_is_verified_is_no_fault(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In each pause one is decided anew that was read before, one that was not, and a new one; and old ones go."""
+    monkeypatch.setattr(consent_verify, "STEP", 5)
+    monkeypatch.setattr(consent_proof, "STEP", 5)
+    monkeypatch.setattr(consent_verify, "MOST_SUSPECTS", 3)
+    for start in range(1, 101, 4):
+        books.commit(*(delivery(n, YES, "retrying" if n % 2 else "delivered") for n in range(start, start + 4)))
+    todo = list(range(1, 100, 2))
+
+    def goes_on() -> None:
+        was = ("retrying", None, None)
+        for n in (todo.pop(0), todo.pop()) if len(todo) > 1 else ():
+            books.commit(delivery(n, NO, "filtered", previous=was), delivery(100 + n), at_ms=NOW_MS + DAY_MS)
+        if len(todo) < 30:
+            books.ledger.prune(NOW_MS + 1)
+
+    reader = ConsentReader(books.folder)
+    verified = consent_verify.verify(reader, between=goes_on)
+    reader.close()
+    assert todo == []
+    assert verified.rows > 0
+    assert books.verify().rows == 100
+
+
+def test_an_edit_while_it_is_verified_shows(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consent_proof, "STEP", 5)
+    for n in range(1, 31):
+        books.commit(delivery(n))
+    edits = iter(["UPDATE deliveries SET state = 'dead' WHERE position = 28"])
+
+    def edited() -> None:
+        for edit in edits:
+            books.execute(edit)
+
+    reader = ConsentReader(books.folder)
+    with pytest.raises(Broken, match="stands otherwise"):
+        verify(reader, between=edited)
+    reader.close()
+
+
+def test_the_journal_stays_short_while_it_is_verified(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(consent_proof, "STEP", 10)
+    monkeypatch.setattr(consent_verify, "STEP", 10)
+    for n in range(1, 501):
+        books.commit(delivery(n))
+    exchange = Exchange(NOW_MS, 1, 0, 0, "POST", "https://vendor.example/", {}, b"x" * 20_000, 200)
+    sizes: list[int] = []
+
+    def goes_on() -> None:
+        if len(sizes) < 60:
+            first = 501 + 20 * len(sizes)
+            books.commit(*(delivery(n, None, exchanges=[exchange]) for n in range(first, first + 20)))
+            sizes.append((books.folder / "ledger.db-wal").stat().st_size)
+
+    reader = ConsentReader(books.folder)
+    assert verify(reader, between=goes_on).rows == 500
+    reader.close()
+    assert len(sizes) == 60
+    assert max(sizes) < 8 << 20  # 24 MB were written
+
+
+def test_an_export_that_age_overtakes_says_so(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rather than hand over a chain with a gap in it."""
+    monkeypatch.setattr(consent_proof, "STEP", 2)
+    for n in range(1, 9):
+        books.commit(delivery(n), at_ms=NOW_MS + n)
+    reader = ConsentReader(books.folder)
+    commits = reader.commits()
+    assert [next(commits).sequence for _ in range(2)] == [1, 2]
+    books.ledger.prune(NOW_MS + 6)
+    with pytest.raises(Broken, match="read it again"):
+        next(commits)
+    reader.close()
 
 
 # -- age and growth ----------------------------------------------------------------------------------------------------

@@ -32,11 +32,12 @@ def verify(
     And that the ledger agrees with it. Exit code 1 when something was changed.
     """
     from firsthand.cli import print_json
+    from firsthand.ledger import consent_verify
     from firsthand.ledger.consent_proof import Broken
 
     reader = _open(data)
     try:
-        found = reader.verify(_kept_since_ms(data))
+        found = consent_verify.verify(reader, _kept_since_ms(data))
     except Broken as broken:
         if as_json:
             print_json({"whole": False, "sequence": broken.sequence, "message": str(broken)})

@@ -6,16 +6,15 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import apsw
 import msgspec
 
 from firsthand.event import format_time
 from firsthand.eventlog.base import Position
-from firsthand.eventlog.files import open_reader, snapshot
-from firsthand.ledger.consent_log import HEADS, Exported, link
-from firsthand.ledger.records import Detail
+from firsthand.eventlog.files import open_reader
+from firsthand.ledger.consent_log import HEADS, Exported
 
-_detail = msgspec.json.Decoder(Detail)
+STEP = 1_000
+"""Rows that are read at once."""
 
 
 class Broken(Exception):
@@ -100,31 +99,26 @@ class Anchor(msgspec.Struct, frozen=True):
     rows_before_ms: int
 
 
-class Verified(msgspec.Struct, frozen=True):
-    """A chain that is whole. `heads` are the exported ones that agree with it, and `rows` the ledger's deliveries."""
-
-    first: int
-    last: int
-    decisions: int
-    heads: int
-    rows: int
-
-
 class ConsentReader:
-    """Reads one moment of the ledger, however long it takes."""
+    """Reads in steps, and keeps nobody waiting: the ledger goes on meanwhile."""
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._db = open_reader(directory / "ledger.db")
-        if not self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'consent_anchor'").get:
-            self._db.close()
+        self.db = open_reader(directory / "ledger.db")
+        if not self.db.execute("SELECT 1 FROM sqlite_master WHERE name = 'consent_anchor'").get:
+            self.db.close()
             raise NoConsentLog("this ledger has no consent log yet: it is made when `firsthand serve` next runs")
 
     def close(self) -> None:
-        self._db.close()
+        self.db.close()
+
+    def step(self, sql: str, *values: int) -> list[Any]:
+        """Some rows, of one moment; the statement's last value is how many."""
+        found: list[Any] = self.db.execute(sql, (*values, STEP)).fetchall()
+        return found
 
     def anchor(self) -> Anchor:
-        row: Any = self._db.execute("SELECT sequence, at_ms, hash, rows_before_ms FROM consent_anchor").get
+        row: Any = self.db.execute("SELECT sequence, at_ms, hash, rows_before_ms FROM consent_anchor").get
         return Anchor(*row)
 
     def commits(self, from_ms: int | None = None, to_ms: int | None = None) -> Iterator[Commit]:
@@ -132,12 +126,17 @@ class ConsentReader:
         low, high = self._bounds(from_ms, to_ms)
         sql = (
             "SELECT sequence, at_ms, decisions, hash FROM consent_log WHERE sequence BETWEEN ? AND ? ORDER BY sequence"
+            " LIMIT ?"
         )
-        for sequence, at_ms, decisions, digest in self._db.execute(sql, (low, high)):
-            yield Commit(sequence, at_ms, decisions, digest)
+        while rows := self.step(sql, low, high):
+            if rows[0][0] != low and self.anchor().sequence >= low:
+                raise Broken(low, "it went by its age while the log was read: read it again")
+            for row in rows:
+                yield Commit(*row)
+            low = rows[-1][0] + 1
 
     def _bounds(self, from_ms: int | None, to_ms: int | None) -> tuple[int, int]:
-        row: Any = self._db.execute(
+        row: Any = self.db.execute(
             "SELECT min(sequence), max(sequence) FROM consent_log"
             " WHERE (?1 IS NULL OR at_ms >= ?1) AND (?2 IS NULL OR at_ms < ?2)",
             (from_ms, to_ms),
@@ -146,7 +145,7 @@ class ConsentReader:
 
     def before(self, sequence: int) -> bytes:
         """The hash that a row follows on."""
-        found: Any = self._db.execute("SELECT hash FROM consent_log WHERE sequence = ?", (sequence - 1,)).get
+        found: Any = self.db.execute("SELECT hash FROM consent_log WHERE sequence = ?", (sequence - 1,)).get
         return bytes(found) if found is not None else self.anchor().hash
 
     def heads(self) -> list[Exported]:
@@ -164,151 +163,37 @@ class ConsentReader:
 
     def visitors(self, hashes: set[int]) -> set[Place]:
         """The deliveries of visitors, by the log's hashes of them, that the ledger still has. Reads every row."""
+        found: set[Place] = set()
+        lanes: list[Any] = self.db.execute("SELECT id, integration FROM lanes").fetchall()
+        for lane, integration in lanes:
+            for rows in self.rows(lane, "visitor"):
+                found.update(Place(integration, *row[:3]) for row in rows if row[3] in hashes)
+        return found
+
+    def rows(self, lane: int, columns: str) -> Iterator[list[Any]]:
+        """A lane's deliveries in the order of their keys, some at a time: shard, position, generation, and columns."""
         sql = (
-            "SELECT l.integration, d.shard, d.position, d.generation FROM deliveries d JOIN lanes l ON l.id = d.lane"
-            " WHERE d.visitor IN (SELECT value FROM json_each(?))"
+            f"SELECT shard, position, generation, {columns} FROM deliveries"  # noqa: S608 (our own columns)
+            " WHERE lane = ? AND (shard, position, generation) > (?, ?, ?) ORDER BY shard, position, generation LIMIT ?"
         )
-        return {Place(*row) for row in self._db.execute(sql, (json.dumps(sorted(hashes)),))}
+        after: tuple[int, int, int] = (-1, -1, -1)
+        while rows := self.step(sql, lane, *after):
+            yield rows
+            after = rows[-1][:3]
 
     def integrations(self) -> list[str]:
-        return [key for (key,) in self._db.execute("SELECT integration FROM lanes ORDER BY integration")]
+        return [key for (key,) in self.db.execute("SELECT integration FROM lanes ORDER BY integration")]
 
     def of_message(self, message_id: str, positions: Iterable[tuple[int, Position]]) -> set[Place]:
         """The deliveries of events, by their places in the log, or of one whose delivery keeps it."""
         columns = (
             "SELECT l.integration, d.shard, d.position, d.generation FROM lanes l JOIN deliveries d ON d.lane = l.id"
         )
-        found = {Place(*row) for row in self._db.execute(f"{columns} WHERE d.message_id = ?", (message_id,))}
+        found = {Place(*row) for row in self.db.execute(f"{columns} WHERE d.message_id = ?", (message_id,))}
         for place in positions:
-            rows = self._db.execute(f"{columns} WHERE d.shard = ? AND d.position = ?", place)
+            rows = self.db.execute(f"{columns} WHERE d.shard = ? AND d.position = ?", place)
             found.update(Place(*row) for row in rows)
         return found
-
-    # -- verifying -------------------------------------------------------------------------------------------------
-
-    def verify(self, kept_since_ms: int | None = None) -> Verified:
-        """Read the whole chain again, compare it with the exported heads and with the ledger's rows.
-
-        What was exported since `kept_since_ms` must be of rows that are still there. Raises Broken at the first row
-        that does not agree.
-        """
-        with snapshot(self._db):
-            anchor, heads = self.anchor(), _by_sequence(self.heads())
-            for head in heads.values():
-                if kept_since_ms is not None and head.sequence < anchor.sequence and head.at_ms >= kept_since_ms:
-                    why = "the log begins after it, though its age is no reason (or `ledger.max_age` was raised since)"
-                    raise Broken(head.sequence, f"{why}; its head was exported at {head.at}")
-            newest = apsw.Connection("")  # a temporary file: there may be more deliveries than memory
-            try:
-                newest.execute(
-                    "CREATE TABLE newest (integration TEXT, shard INTEGER, position INTEGER, generation INTEGER,"
-                    " sequence INTEGER, at_ms INTEGER, said TEXT,"
-                    " PRIMARY KEY (integration, shard, position, generation)) WITHOUT ROWID"
-                )
-                with newest:
-                    last, decisions, first = self._chain(anchor, heads, newest)
-                compared = sum(anchor.sequence <= sequence for sequence in heads)
-                return Verified(first, last, decisions, compared, self._rows(anchor, newest))
-            finally:
-                newest.close()
-
-    def _chain(self, anchor: Anchor, exported: dict[int, Exported], newest: apsw.Connection) -> tuple[int, int, int]:
-        previous, sequence, decisions = anchor.hash, anchor.sequence, 0
-        _compare(exported.get(sequence), previous)
-        for commit in self.commits():
-            sequence += 1
-            if commit.sequence != sequence:
-                raise Broken(sequence, f"it is missing; the next one there is {commit.sequence}")
-            if link(previous, sequence, commit.at_ms, commit.decisions) != commit.hash:
-                raise Broken(sequence, "its hash is not that of its content and of the row before it")
-            previous = commit.hash
-            _compare(exported.get(sequence), previous)
-            decided = commit.read()
-            decisions += len(decided)
-            newest.executemany(
-                "INSERT OR REPLACE INTO newest VALUES (?, ?, ?, ?, ?, ?, ?)",
-                [(*one.place, sequence, commit.at_ms, json.dumps(one.said)) for one in decided],
-            )
-        for head in exported.values():
-            if head.sequence > sequence:
-                raise Broken(sequence + 1, f"it is missing: on {head.at[:10]} the log went on to {head.sequence}")
-        return sequence, decisions, min(anchor.sequence + 1, sequence)
-
-    def _rows(self, anchor: Anchor, newest: apsw.Connection) -> int:
-        """Each delivery that the ledger has must be as it was last decided, and none that was decided may be gone
-        before its time."""
-        agreeing = 0
-        lanes: list[Any] = self._db.execute("SELECT id, integration FROM lanes ORDER BY integration").fetchall()
-        for lane, integration in lanes:
-            wanted = newest.execute(
-                "SELECT shard, position, generation, sequence, at_ms, said FROM newest WHERE integration = ?"
-                " ORDER BY shard, position, generation",
-                (integration,),
-            )
-            chain = next(wanted, None)
-            rows = self._db.execute(
-                "SELECT shard, position, generation, source, state, code, updated_ms, detail FROM deliveries"
-                " WHERE lane = ? ORDER BY shard, position, generation",
-                (lane,),
-            )
-            for shard, position, generation, source, state, code, updated_ms, detail in rows:
-                key = (shard, position, generation)
-                while chain is not None and chain[:3] < key:
-                    _gone(anchor, integration, chain)
-                    chain = next(wanted, None)
-                logged = None
-                if chain is not None and chain[:3] == key:
-                    logged, chain = chain, next(wanted, None)
-                if code == "erased":
-                    continue
-                said = _said(source, state, detail)
-                if logged is None:
-                    if said is not None and updated_ms > anchor.at_ms:
-                        raise Broken(None, f"{_where(integration, *key)} has a decision that the log does not have")
-                elif said is None or json.loads(logged[5]) != said:
-                    raise Broken(logged[3], f"{_where(integration, *key)} stands otherwise in the ledger")
-                else:
-                    agreeing += 1
-            while chain is not None:
-                _gone(anchor, integration, chain)
-                chain = next(wanted, None)
-        return agreeing
-
-
-def _said(source: str, state: str, detail: bytes) -> list[object] | None:
-    try:
-        found = _detail.decode(detail)
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        return []
-    consent = found.consent
-    if consent is None:
-        return None
-    answered_at = consent.answered_at if isinstance(consent.answered_at, str) else None
-    return [source, found.revision, state, consent.decision, consent.basis, consent.detail, answered_at]
-
-
-def _by_sequence(heads: Iterable[Exported]) -> dict[int, Exported]:
-    found: dict[int, Exported] = {}
-    for head in heads:
-        if found.setdefault(head.sequence, head).hash != head.hash:
-            raise Broken(head.sequence, f"{HEADS} has two hashes of it: one of them is of another chain")
-    return found
-
-
-def _compare(head: Exported | None, digest: bytes) -> None:
-    if head is not None and head.hash != digest.hex():
-        raise Broken(head.sequence, f"its hash is not the one exported at {head.at}")
-
-
-def _gone(anchor: Anchor, integration: str, chain: Any) -> None:
-    shard, position, generation, sequence, at_ms, _ = chain
-    if at_ms >= anchor.rows_before_ms:
-        raise Broken(sequence, f"{_where(integration, shard, position, generation)} is not in the ledger any more")
-
-
-def _where(integration: str, shard: int, position: Position, generation: int) -> str:
-    replayed = f", generation {generation}" if generation else ""
-    return f"the delivery of event {shard}:{position} at {integration}{replayed}"
 
 
 # -- handing over --------------------------------------------------------------------------------------------------
