@@ -12,6 +12,7 @@ from tests.deliver.world import Call, Result, World, event, toy
 
 from firsthand.deliver import recorder
 from firsthand.deliver.poison import SUSPECT, Suspect, end_of_run, start_of_run
+from firsthand.ledger.trace import trace
 
 
 class Gate:
@@ -93,15 +94,49 @@ async def test_a_crash_repeats_at_most_what_was_in_flight_and_loses_nothing(worl
 
 async def test_what_was_sent_and_not_recorded_is_sent_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(recorder, "COMMIT_SECONDS", 3600.0)
+    monkeypatch.setattr(recorder, "IDLE_SECONDS", 3600.0)
     await world.start(toy())
     await world.collect(*(event(f"m{n}") for n in range(20)))
     await world.until(lambda: len(world.calls) == 20)
     await world.crash()
     monkeypatch.setattr(recorder, "COMMIT_SECONDS", 0.001)
+    monkeypatch.setattr(recorder, "IDLE_SECONDS", 0.02)
     await world.start(toy())
     await world.settle()
     assert Counter(world.sent()) == Counter({f"m{n}": 2 for n in range(20)})
     assert (await world.counts()).delivered == 20
+
+
+async def test_what_may_have_been_sent_before_says_so(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of what came in after the crash, of what was recorded, and after an orderly stop nobody need wonder."""
+
+    def maybe(*ids: str) -> list[bool]:
+        traces = [trace(id, ["shop"], world.log, world.reader)[0] for id in ids]
+        return [traced["deliveries"][0]["maybe_sent_before"] for traced in traces]
+
+    await world.start(toy())
+    await world.collect(event("recorded"))
+    await world.settle()
+    monkeypatch.setattr(recorder, "COMMIT_SECONDS", 3600.0)
+    monkeypatch.setattr(recorder, "IDLE_SECONDS", 3600.0)
+    await world.collect(*(event(f"m{n}") for n in range(20)))
+    await world.until(lambda: len(world.calls) == 21)
+    await world.crash()
+    monkeypatch.setattr(recorder, "COMMIT_SECONDS", 0.001)
+    monkeypatch.setattr(recorder, "IDLE_SECONDS", 0.02)
+    await world.start(toy())
+    await world.advance(1)
+    await world.collect(event("later"))
+    await world.settle()
+    twice = [id for id, times in Counter(world.sent()).items() if times == 2]
+    assert twice
+    assert all(maybe(*twice))
+    assert maybe("recorded", "later") == [False, False]
+    await world.stop()
+    await world.start(toy())
+    await world.collect(event("after"))
+    await world.settle()
+    assert maybe("after") == [False]
 
 
 async def test_retries_keep_their_time_over_a_crash(world: World) -> None:

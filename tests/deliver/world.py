@@ -224,6 +224,8 @@ class World:
         await asyncio.gather(*(lane.drain(5) for lane in self.lanes.values()))
         await self._end()
         await self.recorder.flush()
+        for lane in self.lanes.values():
+            await lane.ended()
         self._close()
 
     async def crash(self) -> None:

@@ -103,6 +103,12 @@ def test_what_was_known_of_the_visitor_beyond_the_event() -> None:
     assert "known" not in part(trace_page(a_trace(a_delivery())))
 
 
+def test_what_may_have_gone_before_says_so() -> None:
+    page = trace_page(a_trace(a_delivery(maybe_sent_before=True)))
+    assert "  again      a process that died may have sent it before; what came of that is" in page
+    assert "again" not in trace_page(a_trace(a_delivery(maybe_sent_before=False)))
+
+
 def test_an_image_as_answer_is_not_printed() -> None:
     image = {
         "status": 200,

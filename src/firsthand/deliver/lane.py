@@ -15,21 +15,21 @@ from collections.abc import Collection, Iterable
 import structlog
 
 from firsthand.config import Integration
-from firsthand.consent import GivenAnswer, is_answer
 from firsthand.deliver.attempt import Attempts
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.holding import Holding, Restore
+from firsthand.deliver.intake import Intake
 from firsthand.deliver.item import Item, Key, event_of
 from firsthand.deliver.openset import OpenSet
 from firsthand.deliver.passing import Passing
 from firsthand.deliver.poison import Suspect, set_aside
 from firsthand.deliver.probing import Prober
+from firsthand.deliver.reach import Reach
 from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.slots import Slot, Slots
 from firsthand.deliver.tail import UNREADABLE, Entry, Tail
 from firsthand.deliver.window import Window
-from firsthand.event import Event, canonical_name, moment
 from firsthand.eventlog.base import Gap, Position
 from firsthand.ledger.records import OPEN, Delivery, LaneState
 from firsthand.ratelimit import TokenBucket
@@ -43,7 +43,6 @@ FARTHEST_AHEAD = 16
 READ_ROWS = 256
 READ_WAIT = 1.0
 IDLE = 3600.0
-NO_URLS: frozenset[str] = frozenset()
 
 
 class Lane:
@@ -60,6 +59,7 @@ class Lane:
         state: LaneState,
         held: Iterable[Delivery],
         restore: Restore,
+        reach: Reach,
         home_urls: dict[str, frozenset[str]],
         tail: Tail,
         recorder: Recorder,
@@ -74,7 +74,7 @@ class Lane:
         self.breaker = breaker
         self.attempts = attempts
         self._integration = integration
-        self._home_urls = home_urls
+        self._reach = reach
         self._tail = tail
         self._recorder = recorder
         self._clock = clock
@@ -91,8 +91,9 @@ class Lane:
         self._open = OpenSet()
         self._prober = Prober(breaker, self._open, self._slots)
         self._holding = Holding(restore, lambda: recorder.committed)
+        self._intake = Intake(attempts, self._holding, home_urls, self.enqueue, self.finish)
         self._resting_until = 0.0
-        self._flowing = self._draining = False
+        self._flowing = self._draining = self._cut_off = False
         self._poke = asyncio.Event()
         self._room = asyncio.Event()
         self.tasks: list[asyncio.Task[None]] = []
@@ -126,11 +127,17 @@ class Lane:
                 while self._in_flight:
                     await asyncio.sleep(0.01)
         except TimeoutError:
+            self._cut_off = True
             log.warning("requests were cut off while shutting down", integration=self.key, in_flight=self._in_flight)
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.attempts.close()
+
+    async def ended(self) -> None:
+        """After the drain: all that it handed over is recorded."""
+        if not self._cut_off:
+            await self._reach.clear()
 
     @property
     def enabled(self) -> bool:
@@ -141,7 +148,7 @@ class Lane:
         if (event := event_of(item.delivery)) is None:
             self.enqueue(item)  # that it can't be read is said when it is attempted
         else:
-            self._queue(item, event)
+            self._intake.queue(item, event)
 
     def take_back(self, keys: Collection[Key]) -> None:
         """Of these deliveries of a replay, which nothing knows of yet, do not send those whose turn has not come."""
@@ -205,6 +212,8 @@ class Lane:
                 else:
                     await self._wait_for_room()
                     after = entry.row.position
+                    if not self._reach.covers(shard, after):
+                        await self._reach.cover(shard, after)
                     self._take(shard, entry)
 
     async def _wait_for_room(self) -> None:
@@ -251,37 +260,8 @@ class Lane:
             self.attempts.dead(item, Reason("mapping_error", None, message))
             self.finish(item)
             return
-        if len(self._holding):
-            self._release(event, row.source, row.received_ms, row.visitor)
-        self._queue(item, event)
-
-    def _queue(self, item: Item, event: Event) -> None:
-        """Let it wait for its turn, unless this integration does not take such events."""
-        delivery = item.delivery
-        delivery.message_id = event.message_id
-        item.event = event
-        item.name = item.name or canonical_name(event, self._home_urls.get(delivery.source, NO_URLS))
-        delivery.detail.name = item.name
-        unwanted = self.attempts.unwanted(event, item.name)
-        if self.attempts.gone.fate(delivery) == "theirs":
-            self.attempts.erased(item)
-        elif unwanted is not None:
-            self.attempts.filtered(item, unwanted)
-        else:
-            self.enqueue(item)
-            return
-        self.finish(item)
-
-    def _release(self, event: Event, source: str, received_ms: int, visitor: int) -> None:
-        """What an event's visitor has waiting for what it brings, an answer on consent or the vendor's id, goes before
-        the event."""
-        consent, answer = event.context.get("consent"), None
-        if isinstance(consent, dict) and is_answer(consent) and self.attempts.permission.settles(consent):
-            answer = GivenAnswer(consent, moment(event, received_ms))
-        id = self.attempts.identifier.brings(event)
-        if answer is not None or id:
-            for item in self._holding.take_of(source, event, answer, id):
-                self.enqueue(item, visitor)
+        delivery.detail.maybe_sent = self._reach.sent_before(delivery)
+        self._intake.take(item, event)
 
     def enqueue(self, item: Item, visitor: int | None = None) -> None:
         """Let it wait for its turn among what its visitor, or another one, has there already."""

@@ -5,7 +5,7 @@ reason. Its backlog waits in the log until that is mended.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 
 import apsw
 import msgspec
@@ -79,6 +79,7 @@ class Lanes:
                     return
                 await self._recorder.caught_up()
                 self._recorder.leave(lane.id)
+                await lane.ended()
             if self._closing:
                 return
             self.down.pop(key, None)
@@ -127,8 +128,10 @@ class Lanes:
             *self._tasks, *(lane.drain(DRAIN_SECONDS) for lane in self.running.values()), return_exceptions=True
         )
 
-    def tasks(self) -> Iterable[asyncio.Task[None]]:
-        return [task for lane in self.running.values() for task in lane.tasks]
+    async def ended(self) -> None:
+        """After the drain: all that they handed over is recorded."""
+        for lane in self.running.values():
+            await lane.ended()
 
 
 def _why(error: Exception) -> str:

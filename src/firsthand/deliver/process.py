@@ -26,6 +26,7 @@ from firsthand.deliver.http import HttpTransport, Transport
 from firsthand.deliver.lane import WINDOW, Lane
 from firsthand.deliver.lanes import Lanes
 from firsthand.deliver.poison import CAREFUL_SECONDS, Care, Suspect, end_of_run, start_of_run
+from firsthand.deliver.reach import Reach
 from firsthand.deliver.recorder import Recorder
 from firsthand.deliver.redirects import Sender
 from firsthand.deliver.replaying import Replays
@@ -105,6 +106,7 @@ def make_lane(
         state=state,
         held=ledger.held(state.id),
         restore=lambda key: ledger.restore(state.id, *key),
+        reach=Reach(ledger, integration.key, clock),
         home_urls={source.key: frozenset(source.home_urls) for source in mine},
         tail=tail,
         recorder=recorder,
@@ -242,6 +244,7 @@ async def _deliver(settings: Settings, stop: asyncio.Event) -> bool:
     with contextlib.suppress(TimeoutError, LedgerDamaged):
         async with asyncio.timeout(2):
             await recorder.flush()
+            await lanes.ended()
     with contextlib.suppress(LedgerUnavailable, apsw.Error):
         end_of_run(ledger, this_run)
     hub.close()

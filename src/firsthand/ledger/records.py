@@ -65,6 +65,8 @@ class Detail(msgspec.Struct, omit_defaults=True):
     """How many of the tries ended with refused credentials: they use up no `max_attempts`."""
     unfinished: bool = False
     """The last try ended between two requests. The next one goes on with it, as a part of the same try."""
+    maybe_sent: bool = False
+    """A process that died may have sent it before: of that nothing is recorded."""
     uncertain: int = 0
     ambiguous: int = 0
     accepted: list[int] = []

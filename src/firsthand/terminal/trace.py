@@ -194,6 +194,9 @@ def _integration(
     if known := latest.get("identity"):
         said = ", ".join(f"{name} {value}" for name, value in known.items())
         yield labelled("known", clean(said), width, INDENT)
+    if latest.get("maybe_sent_before"):
+        said = "a process that died may have sent it before; what came of that is not known"
+        yield labelled("again", Text(said, style="yellow"), width, INDENT)
     yield labelled("mapping", _mapping(latest, trace), width, INDENT)
     yield from attempt_lines(latest, trace["received_at"], width, INDENT, _erased(trace))
     if paused := latest.get("paused"):
