@@ -128,7 +128,8 @@ def mutated(path: str) -> Iterator[tuple[int, str, ast.AST]]:
     for parent, field, place, function in places(tree):
         held = getattr(parent, field)
         old = held if place is None else held[place]
-        shown = isinstance(old, ast.Constant) and isinstance(parent, ast.expr | ast.keyword | ast.Return | ast.Assign)
+        around = isinstance(parent, ast.expr | ast.keyword | ast.Return | ast.Assign)
+        shown = isinstance(old, ast.Constant) and around and not isinstance(parent, ast.Dict | ast.Tuple | ast.List)
         for new, told in changes(parent, field, old):
             before = ast.unparse(parent if shown else old)
             setattr(parent, field, new if place is None else [*held[:place], new, *held[place + 1 :]])
@@ -249,7 +250,7 @@ class Copy:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants")
     parser.add_argument("--folder", action="append", choices=FOLDERS, help="only these; may be given several times")
-    parser.add_argument("--module", default="", help="only of modules with this in their path, such as consent/decide")
+    parser.add_argument("--match", default="", help='only those with this in their name, such as "decide.py _newest"')
     parser.add_argument("--seed", type=int, default=random.randrange(10**6), help="another sample for each")
     parser.add_argument("--count", type=int, default=10**6, help="so many mutants at most")
     parser.add_argument("--seconds", type=float, default=600, help="begin no mutant after that")
@@ -263,8 +264,8 @@ def main() -> int:
         for folder in asked.folder or FOLDERS
         for glob in FOLDERS[folder][0]
         for path in sorted((ROOT / "src/firsthand").glob(glob))
-        if asked.module in str(path)
         for number, (line, name, _) in enumerate(mutated(path.relative_to(ROOT / "src/firsthand").as_posix()))
+        if asked.match in name
     ]
     sample = random.Random(asked.seed).sample(found, len(found))
     sample = [mutant for mutant in sample if mutant.name not in known][: asked.count]

@@ -211,6 +211,17 @@ def test_an_own_cookie_that_lists_what_was_granted(value: str) -> None:
     assert found["personalization"] is False
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        '{"analytics": true, "marketing": "perhaps", "personalization": 2}',
+        '{"enabled": ["analytics", 5, null], "disabled": [{}]}',
+    ],
+)
+def test_what_cannot_be_understood_says_nothing_and_spoils_nothing_else(value: str) -> None:
+    assert completed(cookies={"shop_consent": value}, rule=OWN) == {"categories": {"analytics": True}}
+
+
 def test_an_own_cookie_with_own_codes() -> None:
     rule = Cmp(cookie="shop_consent", categories={"marketing": ("3", "4"), "analytics": ("2",)})
     assert categories(cookies={"shop_consent": "1,2,3"}, rule=rule) == {"marketing": False, "analytics": True}

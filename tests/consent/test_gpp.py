@@ -1,5 +1,7 @@
 """What GPP strings say, as the IAB's own library (@iabgpp/cmpapi 3.2.0) writes them."""
 
+import base64
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,6 +45,70 @@ def test_who_has_opted_out(string: str, detail: str) -> None:
     decision = decide_consent({**YES, "gpp": string}, ADVERTISER)
     assert (decision.decision, decision.basis, decision.detail) == ("refuse", "gpp", detail)
     assert is_answer({"gpp": string})
+
+
+FIELDS = [
+    # section, what it is about, version, notices, opt-outs, kinds of sensitive data, consents for children
+    (7, "the United States", 1, 6, 3, 12, 2),
+    (7, "the United States", 2, 6, 3, 16, 3),
+    (8, "California", 1, 3, 2, 9, 2),
+    (9, "Virginia", 1, 3, 2, 8, 1),
+    (10, "Colorado", 1, 3, 2, 7, 1),
+    (11, "Utah", 1, 4, 2, 8, 1),
+    (12, "Connecticut", 1, 3, 2, 8, 3),
+    (13, "Florida", 1, 3, 2, 8, 3),
+    (14, "Montana", 1, 3, 2, 8, 3),
+    (15, "Oregon", 1, 3, 2, 11, 3),
+    (16, "Texas", 1, 3, 2, 8, 1),
+    (17, "Delaware", 1, 3, 2, 9, 5),
+    (18, "Iowa", 1, 4, 2, 8, 1),
+    (19, "Nebraska", 1, 3, 2, 8, 1),
+    (20, "New Hampshire", 1, 3, 2, 8, 3),
+    (21, "New Jersey", 1, 3, 2, 10, 5),
+    (22, "Tennessee", 1, 3, 2, 8, 1),
+    (23, "Minnesota", 1, 3, 2, 8, 1),
+    (24, "Maryland", 1, 5, 2, 0, 0),
+    (25, "Indiana", 1, 5, 2, 0, 1),
+    (26, "Kentucky", 1, 5, 2, 0, 1),
+    (27, "Rhode Island", 1, 5, 2, 0, 1),
+]
+"""How many fields of two bits a section has of each kind, one after the other."""
+
+
+@pytest.mark.parametrize(("section", "where", "version", "notices", "opt_outs", "sensitive", "children"), FIELDS)
+def test_each_law_has_its_fields_where_its_specification_says(
+    section: int, where: str, version: int, notices: int, opt_outs: int, sensitive: int, children: int
+) -> None:
+    """A 1 in one field after the other: in a notice it says that it was given, in an opt-out that the visitor did, for
+    a child that nobody consented. What is said of sensitive data, and the fields behind, are not about advertising."""
+    said = [
+        *[""] * notices,
+        *[f"opted out in {where}"] * opt_outs,
+        *[""] * sensitive,
+        *[f"a child without consent in {where}"] * children,
+        *[""] * 5,
+    ]
+    for place, expected in enumerate(said):
+        fields = [1 if number == place else 2 for number in range(len(said))]
+        assert decode(written(section, version, fields)).opted_out == expected, f"field {place}"
+
+
+def written(section: int, version: int, fields: list[int]) -> str:
+    """A string with one section."""
+    numbers = [1, 2, 3, 5, 8, 13, 21]  # the section's number is written as a sum of these, the last followed by a 1
+    chosen, left = set(), section
+    for number in reversed(numbers):
+        if number <= left:
+            chosen.add(number)
+            left -= number
+    fibonacci = "".join("1" if number in chosen else "0" for number in numbers if number <= max(chosen)) + "1"
+    header = f"{3:06b}{1:06b}{1:012b}0{fibonacci}"
+    return f"{letters(header)}~{letters(f'{version:06b}' + ''.join(f'{field:02b}' for field in fields))}"
+
+
+def letters(bits: str) -> str:
+    padded = bits + "0" * (-len(bits) % 24)
+    return base64.urlsafe_b64encode(int(padded, 2).to_bytes(len(padded) // 8)).decode()
 
 
 def test_an_opt_out_is_about_advertising() -> None:

@@ -231,6 +231,13 @@ def test_an_id_that_is_back_after_another_one_is_so_after_a_restart(shop: Shop) 
     assert shop.gum("a", at=130) == "gum-1"
 
 
+def test_what_is_too_long_for_an_id_or_has_no_name_is_not_kept(shop: Shop) -> None:
+    long = "x" * 513
+    shop.see(event(1, anonymous_id="a", ids={"": "1", long: "1", GUM: long, "raptor_ruid": "r" * 512}))
+    found = [shop.known("a").vendor_id(name, NOW_MS, lambda consent: False) for name in ("", long, GUM, "raptor_ruid")]
+    assert found == [None, None, None, "r" * 512]
+
+
 def test_who_opts_out_of_one_account_has_not_opted_out_of_another(shop: Shop) -> None:
     other = "criteo_gum_id@456"
     shop.see(sync(1, "OK", "gum-1", anonymous_id="a"), event(2, anonymous_id="a", ids={other: "gum-2"}))
