@@ -134,7 +134,7 @@ def test_another_machine_s_gateway(folder: Path, collector: Collector):
         (["--data", "nowhere"], 1, "An import needs the gateway's data folder (--data), or another machine's address"),
         (["--url", "collect.example"], 1, "is not the address of a collector: write it like https://collect.example"),
         (["--batch", "501"], 2, "less than or equal to 500"),
-        (["--map", "none.yaml"], 1, "none.yaml has 1 fault"),
+        (["--map", "none.yaml"], 1, "none.yaml: it can't be read: No such file or directory"),
     ],
 )
 def test_wrong_on_purpose(folder: Path, collector: Collector, options: list[str], code: int, said: str):
