@@ -30,7 +30,7 @@ def encode(
 ) -> str:
     """The core segment of a version 2 string, its vendors as a bit field or as ranges."""
     return _text(
-        _head(version=2),
+        _head(),
         _number(5, 6),  # policy version
         _number(1, 1),  # service specific
         _number(0, 1),  # non-standard stacks
@@ -46,17 +46,9 @@ def encode(
     )
 
 
-def encode_v1(
-    purposes: Collection[int] = (), vendors: Collection[int] = (), *, all_but: bool = False, last: int = 0
-) -> str:
-    """A version 1.1 string: a bit field of vendors, or, with `all_but`, ranges of the vendors up to `last` refused."""
-    section = _number(last, 16) + "11" + _ranges(vendors) if all_but else _vendors(vendors, ranges=False)
-    return _text(_head(version=1), _flags(purposes, 24), section)
-
-
-def _head(version: int) -> str:
+def _head() -> str:
     decisecond = 17_672_256_000  # 2026-01-01
-    fields = [(version, 6), (decisecond, 36), (decisecond, 36), (10, 12), (2, 12), (1, 6)]
+    fields = [(2, 6), (decisecond, 36), (decisecond, 36), (10, 12), (2, 12), (1, 6)]
     return "".join(_number(*field) for field in [*fields, (4, 6), (13, 6), (48, 12)])  # English, vendor list 48
 
 

@@ -18,12 +18,15 @@ CASES = find([FOLDER / "cases"])
 
 SITUATIONS = {
     "GDPR does not apply": ["gdpr_does_not_apply", "gdpr_does_not_apply_as_number"],
-    "applies, granted": ["tcf_granted", "tcf_granted_v1"],
+    "applies, granted": ["tcf_granted"],
     "applies, refused": [
-        "tcf_vendor_refused", "tcf_purposes_refused", "tcf_grants_nothing", "tcf_v1_same_numbers",
+        "tcf_vendor_refused", "tcf_purposes_refused", "tcf_grants_nothing",
         "tcf_refused_anonymous", "tcf_refused_not_asked",
     ],
     "applies, no string yet": ["tcf_no_string_yet", "tcf_no_string_in_time", "tcf_no_string_in_time_anonymous"],
+    "no answer, whatever it looks like": ["tcf_v1_string", "tcf_still_asking", "tcf_empty_string"],
+    "RudderStack's words": ["rudderstack_granted", "rudderstack_refused", "rudderstack_silent"],
+    "one integration by name": ["destination_granted", "destination_refused", "destination_refused_not_asked"],
     "own consent granted": ["own_granted"],
     "own consent refused": ["own_refused", "own_refused_anonymous", "own_refused_under_tcf", "own_refused_not_asked"],
     "no consent tool": ["no_cmp_tcf", "no_cmp_categories", "no_cmp_not_asked"],

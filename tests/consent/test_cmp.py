@@ -222,6 +222,20 @@ def test_what_cannot_be_understood_says_nothing_and_spoils_nothing_else(value: s
     assert completed(cookies={"shop_consent": value}, rule=OWN) == {"categories": {"analytics": True}}
 
 
+@pytest.mark.parametrize("key", ["level", "categories", "services", "accepted"])
+def test_an_own_cookie_that_lists_them_under_a_name(key: str) -> None:
+    cookie = json.dumps({key: ["necessary", "marketing"], "revision": 3, "consentId": "c-1"})
+    found = categories(cookies={"shop_consent": cookie}, rule=OWN)
+    assert {name for name, granted in found.items() if granted} == {"essential", "marketing"}
+    assert found["analytics"] is False
+
+
+def test_an_own_cookie_that_lists_both_answers() -> None:
+    cookie = json.dumps({"accepted": ["marketing"], "rejected": ["analytics"]})
+    found = categories(cookies={"shop_consent": cookie}, rule=OWN)
+    assert (found["marketing"], found["analytics"]) == (True, False)
+
+
 def test_an_own_cookie_with_own_codes() -> None:
     rule = Cmp(cookie="shop_consent", categories={"marketing": ("3", "4"), "analytics": ("2",)})
     assert categories(cookies={"shop_consent": "1,2,3"}, rule=rule) == {"marketing": False, "analytics": True}
@@ -258,6 +272,49 @@ def test_segments_preferences_are_explicit_too() -> None:
     found = completed({"onetrust": ONETRUST}, consent={"categoryPreferences": {"C0004": False, "marketing": False}})
     assert found["categories"]["marketing"] is False
     assert completed(consent={"categoryPreferences": {"marketing": True}})["categories"] == {"marketing": True}
+
+
+def test_segments_consent_manager_wrote_categories_among_the_destinations() -> None:
+    given = {"destinationPreferences": {"advertising": True, "marketingAndAnalytics": False, "Criteo": True}}
+    assert completed(consent=given) == {**given, "categories": {"marketing": False, "analytics": False}}
+
+
+# -- RudderStack's words -----------------------------------------------------------------------------------------------
+
+
+def rudderstack(rule: Cmp | None = None, **given: Any) -> dict[str, bool]:
+    context: dict[str, Any] = {"consentManagement": given}
+    complete(context, {}, False, rule or Cmp())
+    found: dict[str, bool] = context.get("consent", {}).get("categories", {})
+    return found
+
+
+@pytest.mark.parametrize(
+    "allowed",
+    [["C0001", "C0004"], {"C0001": "Strictly Necessary", "C0004": "Targeting"}, {"0": "C0001", "1": "C0004"},
+     {"C0001": True, "C0002": False, "C0004": True}],
+)  # fmt: skip
+def test_allowed_and_denied(allowed: Any) -> None:
+    found = rudderstack(provider="oneTrust", allowedConsentIds=allowed, deniedConsentIds=["C0002"])
+    assert found == {"essential": True, "marketing": True, "analytics": False}
+
+
+def test_canonical_names_and_a_sites_own() -> None:
+    assert rudderstack(allowedConsentIds=["analytics"], deniedConsentIds=["Marketing"]) == {
+        "analytics": True,
+        "marketing": False,
+    }
+    rule = Cmp(categories={"marketing": ("7",)})
+    assert rudderstack(rule, provider="iubenda", allowedConsentIds=["7"], deniedConsentIds=[]) == {"marketing": True}
+
+
+def test_both_lists_refuse() -> None:
+    assert rudderstack(allowedConsentIds=["marketing"], deniedConsentIds=["marketing"]) == {"marketing": False}
+
+
+@pytest.mark.parametrize("given", [{}, {"allowedConsentIds": [], "deniedConsentIds": []}, {"allowedConsentIds": 5}])
+def test_before_the_answer_nothing_is_said(given: dict[str, Any]) -> None:
+    assert rudderstack(**given) == {}
 
 
 @pytest.mark.parametrize("given", [None, {"gpc": False}])

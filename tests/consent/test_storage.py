@@ -23,7 +23,7 @@ YES = {"categories": {"marketing": True}}
         ({"tcf": {"gdprApplies": True, "tcString": GRANTS_CRITEO}}, True),
         ({"tcf": {"tcString": REFUSES_PURPOSES}}, True),  # purpose 1 alone
         ({"tcf": {"tcString": encode([3, 4], [91])}}, False),
-        ({"tcf": {"gdprApplies": True, "tcString": GRANTS_CRITEO_V1}}, True),
+        ({"tcf": {"gdprApplies": True, "tcString": GRANTS_CRITEO_V1}}, False),
         ({"tcf": {"gdprApplies": True, "tcString": GRANTS_NOTHING}} | YES, False),
         ({"tcf": {"gdprApplies": True, "tcString": "garbage"}} | YES, False),
         ({"tcf": {}} | YES, True),

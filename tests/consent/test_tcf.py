@@ -7,10 +7,8 @@ from tests.consent import tc_strings
 from tests.consent.tc_strings import (
     GRANTS_CRITEO,
     GRANTS_CRITEO_RANGES,
-    GRANTS_CRITEO_V1,
     GRANTS_NOTHING,
     encode,
-    encode_v1,
 )
 
 from firsthand.consent.tcf import MAX_LENGTH, MAX_VENDOR_ID, decode
@@ -43,12 +41,6 @@ def test_the_example_of_the_version_2_specification() -> None:
     assert ids(example.vendors) == ids(example.vendors_legitimate_interest) == [2, 6, 8]
 
 
-def test_the_example_of_the_version_1_specification_consents_to_all_vendors_but_one() -> None:
-    example = decode("BOEFEAyOEFEAyAHABDENAI4AAAB9vABAASA")
-    assert (example.version, example.purposes) == (1, frozenset({1, 2, 3}))
-    assert ids(example.vendors) == [vendor for vendor in range(1, 2012) if vendor != 9]
-
-
 def test_a_string_of_the_iabs_own_library_with_publisher_restrictions() -> None:
     consent = decode(IAB_WITH_RESTRICTIONS)
     assert (consent.policy_version, consent.purposes) == (5, frozenset({1, 3, 4, 7}))
@@ -59,7 +51,7 @@ def test_a_string_of_the_iabs_own_library_with_publisher_restrictions() -> None:
     assert consent.grants(97, [1, 3, 4])
 
 
-@pytest.mark.parametrize("text", [GRANTS_CRITEO, GRANTS_CRITEO_RANGES, GRANTS_CRITEO_V1])
+@pytest.mark.parametrize("text", [GRANTS_CRITEO, GRANTS_CRITEO_RANGES])
 def test_criteo_may_work_when_its_purposes_and_the_vendor_are_granted(text: str) -> None:
     consent = decode(text)
     assert consent.grants(CRITEO, [1, 3, 4])
@@ -67,29 +59,9 @@ def test_criteo_may_work_when_its_purposes_and_the_vendor_are_granted(text: str)
     assert not consent.grants(CRITEO + 1, [1, 3, 4])
 
 
-@pytest.mark.parametrize(
-    ("asked", "granted"),
-    [
-        ([], set()),
-        ([1], {1}),
-        ([1, 3], {1, 2, 7}),
-        ([1, 2], {1, 3, 5}),
-        ([1, 3, 4], {1, 2, 7}),  # the numbers of TCF 2 that Criteo needs, which in TCF 1 mean something else
-        ([1, 2, 3], {1, 2, 3, 4, 5, 7}),
-        ([2, 4, 5], {3, 5, 6, 8}),
-        ([1, 2, 3, 4, 5], {1, 2, 3, 4, 5, 6, 7, 8}),
-        (range(1, 25), {1, 2, 3, 4, 5, 6, 7, 8}),  # what TCF 1 did not ask for is never granted by it
-    ],
-)
-def test_version_1_grants_what_was_asked_for_then(asked: list[int], granted: set[int]) -> None:
-    consent = decode(encode_v1(asked, [CRITEO]))
-    assert {purpose for purpose in range(1, 25) if consent.grants(CRITEO, [purpose])} == granted
-
-
 def test_the_ready_made_strings_are_what_the_encoder_writes() -> None:
     assert encode([1, 3, 4], [CRITEO]) == GRANTS_CRITEO
     assert encode([1, 3, 4], [CRITEO], ranges=True) == GRANTS_CRITEO_RANGES
-    assert encode_v1([1, 2, 3], [CRITEO]) == GRANTS_CRITEO_V1
     assert encode([1, 3, 4], [90, 92]) == tc_strings.REFUSES_VENDOR
     assert encode([1], [CRITEO]) == tc_strings.REFUSES_PURPOSES
     assert GRANTS_CRITEO in (tc_strings.__doc__ or "")
@@ -121,15 +93,6 @@ def test_what_was_encoded_is_read_back(
     assert set(ids(consent.vendors_legitimate_interest)) == vendors_li
 
 
-@given(purposes, vendors, st.booleans())
-def test_what_was_encoded_in_version_1_is_read_back(
-    granted: frozenset[int], listed: frozenset[int], all_but: bool
-) -> None:
-    consent = decode(encode_v1(granted, listed, all_but=all_but, last=1500))
-    assert consent.purposes == granted
-    assert set(ids(consent.vendors)) == (set(range(1, 1501)) - listed if all_but else listed)
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -139,7 +102,8 @@ def test_what_was_encoded_in_version_1_is_read_back(
         ("CQdWToAQdWToAAKACBENAwFgALÄA", "it is not base64url text"),
         ("CQdWTo+/dWToAAKACBENAwFgALAA", "it is not base64url text"),
         ("DBABMA~CQdWToAQdWToAAKACBENAwFgALAAAAA", "it is not base64url text"),  # a GPP string
-        ("1YNN", "version 53 is neither 1 nor 2"),
+        ("BOEFEAyOEFEAyAHABDENAI4AAAB9vABAASA", "it is of version 1, and only 2 is in use"),
+        ("1YNN", "it is of version 53, and only 2 is in use"),
         (GRANTS_CRITEO[:20], "it is cut short: 120 bits, and at least 132 are needed"),
         ("A" * (MAX_LENGTH + 1), "it has 10001 characters, more than 10000"),
     ],
@@ -183,7 +147,7 @@ def test_any_text_is_read_or_refused_with_a_value_error(text: str) -> None:
     except ValueError as error:
         assert str(error)  # noqa: PT017
     else:
-        assert consent.version in (1, 2)
+        assert consent.version == 2
 
 
 @given(st.data())

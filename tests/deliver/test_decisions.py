@@ -40,6 +40,12 @@ def consent(**parts: Any) -> dict[str, Any]:
         ("Order Completed", EventMapping(), {"All": False, "toy": {"some": "option"}}, ("delivered", None)),
         ("Order Completed", EventMapping(), {"Toy": False}, ("filtered", "condition")),
         ("Order Completed", EventMapping(), {"Another": False}, ("delivered", None)),
+        ("Order Completed", EventMapping(), {"TOY": False}, ("filtered", "condition")),
+        ("Order Completed", EventMapping(), {"toy_": "false"}, ("filtered", "condition")),
+        ("Order Completed", EventMapping(), {"Toymakers": False}, ("filtered", "condition")),
+        ("Order Completed", EventMapping(), {"Toymakers": False, "toy": True}, ("delivered", None)),
+        ("Order Completed", EventMapping(), {"toy": None, "Toymakers": False}, ("filtered", "condition")),
+        ("Order Completed", EventMapping(), {"all": False}, ("filtered", "condition")),
     ],
 )  # fmt: skip
 async def test_an_integration_takes_what_is_meant_for_it(

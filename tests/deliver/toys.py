@@ -94,6 +94,7 @@ def _toy(key: str, build: Any, batch: int = 1) -> AnyVendor:
     return Vendor(
         key=key,
         name=key.title(),
+        brand="Toymakers",
         category="Toys",
         documentation="none",
         version="1",

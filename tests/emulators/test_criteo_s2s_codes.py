@@ -203,7 +203,7 @@ CONSENT_WARNINGS: list[tuple[str, str]] = [
     ("grv=2", "ConsentIncomplete: grv without gra and grs"),
     ("gra=yes", "ConsentIncomplete: gra must be 1 or 0; it is 'yes'"),
     ("gra=1&grs=TC2", "ConsentIncomplete: grs is a TCF 2 string, so grv must be present"),
-    ("gra=1&grs=TC1&grv=2", "ConsentIncomplete: grs is a TCF 1 string, so grv must be absent"),
+    ("gra=1&grs=TC1", "ConsentIncomplete: grs is not a TC string: it is of version 1, and only 2 is in use"),
     ("gra=1&grs=consent&grv=2", "ConsentIncomplete: grs is not a TC string: …"),
     ("consent=1", "UnknownField: the parameter consent is not in the guide"),
 ]

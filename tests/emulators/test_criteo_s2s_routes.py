@@ -61,8 +61,6 @@ CONSENT = [
     ("gra=1&grs=GRANTED&grv=2", "granted", False),
     ("gra=1&grs=REFUSED&grv=2", "refused", True),
     ("gra=1&grs=NO_PURPOSE&grv=2", "refused", True),
-    ("gra=1&grs=OLD", "granted", False),
-    ("gra=1&grs=OLD_REFUSED", "refused", True),
     ("gra=0&grs=REFUSED&grv=2", "not_applicable", False),
     ("gra=1&grs=nonsense&grv=2", "unreadable", False),
 ]
@@ -74,8 +72,6 @@ async def test_identity_against_a_refusal_is_a_privacy_violation(
 ):
     strings = {
         "NO_PURPOSE": tc_string([91], purposes=[2, 3, 4]),
-        "OLD_REFUSED": tc_string([90], version=1),
-        "OLD": tc_string([91], version=1),
         "GRANTED": tc_string([90, 91]),
         "REFUSED": tc_string([90, 92]),
     }

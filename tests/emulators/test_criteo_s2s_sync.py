@@ -173,7 +173,7 @@ CONSENT = [
     ("gdpr=0&gdpr_consent=REFUSED", "not_applicable", True),
     ("gdpr_consent=REFUSED", "none", True),
     ("gdpr=1&gdpr_consent=GRANTED", "granted", True),
-    ("gdpr=1&gdpr_consent=OLD", "granted", True),
+    ("gdpr=1&gdpr_consent=OLD", "refused", False),
     ("gdpr=1&gdpr_consent=REFUSED", "refused", False),
     ("gdpr=1&gdpr_consent=NO_PURPOSE", "refused", False),
     ("gdpr=1&gdpr_consent=nonsense", "refused", False),

@@ -12,11 +12,11 @@ import msgspec
 from msgspec.structs import replace
 
 from firsthand.cases.case import Case, CaseError
-from firsthand.config import Config, ConfigError, Consent, Integration
+from firsthand.config import Cmp, Config, ConfigError, Consent, Integration
 from firsthand.config.convert import convert
 from firsthand.config.document import Document
 from firsthand.config.values import did_you_mean
-from firsthand.consent import Decision
+from firsthand.consent import Decision, cmp
 from firsthand.deliver.attempt import Attempts
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
@@ -43,6 +43,8 @@ class Subject(msgspec.Struct, frozen=True):
     source: str = "case"
     home_urls: frozenset[str] = frozenset()
     callers: frozenset[str] = frozenset()
+    cmp: Cmp = Cmp()
+    """How the source reads consent."""
     origin: str | None = None
 
 
@@ -85,7 +87,7 @@ def _configured(key: str, config: Config | None) -> Subject:
     if not mine:
         return Subject(found)
     origin = next(iter(mine[0].origins), None)
-    return Subject(found, mine[0].key, home_urls, callers_of(mine[0].key, Live(found, 0), lives), origin)
+    return Subject(found, mine[0].key, home_urls, callers_of(mine[0].key, Live(found, 0), lives), mine[0].cmp, origin)
 
 
 def rehearse(case: Case, subject: Subject) -> Outcome:
@@ -106,11 +108,12 @@ def rehearse(case: Case, subject: Subject) -> Outcome:
         # Decided by the case: whatever the event says, it comes to `build`, which puts the case's decision in place.
         integration = replace(integration, consent=Consent(basis="none", on_refusal="anonymise"))
     event, clock = _at_its_time(case)
+    event = _collected(event, subject)
     name = canonical_name(event, subject.home_urls)
     delivery = Delivery(shard=0, position=1, source=subject.source, visitor=0, received_ms=_received_ms(event))
     delivery.detail.identity = case.identity
     item = Item(delivery, event, name)
-    with _hub(case, subject.source) as hub:
+    with _hub(case, subject) as hub:
         attempts = _attempts(integration, dataclasses.replace(vendor, build=build), subject, clock, hub)
         unwanted = attempts.unwanted(event, name)
         if unwanted is not None:
@@ -121,6 +124,13 @@ def rehearse(case: Case, subject: Subject) -> Outcome:
     decision = delivery.detail.consent
     held = Reason("", "context.consent", f"{decision.basis}: {decision.detail}" if decision else None)
     return Outcome(state=delivery.state, reason=delivery.detail.reason or held)
+
+
+def _collected(event: Event, subject: Subject) -> Event:
+    """With its consent as the collector would have read it."""
+    context = dict(event.context)
+    cmp.complete(context, {}, False, subject.cmp)
+    return replace(event, context=context)
 
 
 def _at_its_time(case: Case) -> "tuple[Event, StillClock]":
@@ -138,14 +148,15 @@ def _received_ms(event: Event) -> int:
 
 
 @contextmanager
-def _hub(case: Case, source: str) -> Iterator[Hub | None]:
+def _hub(case: Case, subject: Subject) -> Iterator[Hub | None]:
     """What has been learned from the case's history."""
     if not case.history:
         yield None
         return
     with tempfile.TemporaryDirectory() as folder:
         hub = Hub(Path(folder), names_of(registry().values()))
-        entries = [(n, source, _received_ms(event), event) for n, event in enumerate(case.history, 1)]
+        history = [_collected(event, subject) for event in case.history]
+        entries = [(n, subject.source, _received_ms(event), event) for n, event in enumerate(history, 1)]
         hub.observe(0, entries, len(entries))
         yield hub
         hub.close()

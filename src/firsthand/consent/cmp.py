@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import unquote_plus
 
 from firsthand.config import Cmp
-from firsthand.consent.codes import MAX_LENGTH, Codes, fields, pairs, read
+from firsthand.consent.codes import MAX_LENGTH, MOST_CODES, Codes, fields, pairs, read, said
 from firsthand.consent.gpp import MAX_LENGTH as LONGEST_GPP_STRING
 from firsthand.consent.tcf import MAX_LENGTH as LONGEST_TC_STRING
 
@@ -54,11 +54,12 @@ OSANO: Vocabulary = {
     "marketing": ("marketing",),
     "personalization": ("personalization",),
 }
+# `marketingAndAnalytics` is one of the three categories of Segment's old consent manager.
 PLAIN: Vocabulary = {
     "essential": ("essential", "necessary", "strictly_necessary", "required"),
     "functional": ("functional", "functionality", "preferences"),
-    "analytics": ("analytics", "statistics", "performance"),
-    "marketing": ("marketing", "advertising", "targeting"),
+    "analytics": ("analytics", "statistics", "performance", "marketingandanalytics"),
+    "marketing": ("marketing", "advertising", "targeting", "marketingandanalytics"),
     "personalization": ("personalization", "personalisation"),
 }
 TOOLS: Mapping[str, tuple[str, Vocabulary]] = {
@@ -78,6 +79,10 @@ ANY: Vocabulary = {
 }
 
 
+RUDDERSTACK = "consentManagement"
+_PREFERENCES = ("categoryPreferences", "destinationPreferences")
+
+
 def complete(context: dict[str, Any], cookies: Mapping[str, str], gpc: bool, rule: Cmp) -> None:
     """Fill `context["consent"]` from `context["cmp"]` (the raw values that the page's script saw) and the consent
     tools' cookies, and remove `context["cmp"]`.
@@ -87,16 +92,16 @@ def complete(context: dict[str, Any], cookies: Mapping[str, str], gpc: bool, rul
     saw, each with its cookie; else the cookies of the known tools. Where several tools differ, a refusal wins.
     Never raises, whatever the event and the cookies hold.
     """
-    if not cookies and not gpc and "cmp" not in context:
+    if not cookies and not gpc and "cmp" not in context and RUDDERSTACK not in context:
         given = context.get("consent")
-        if not isinstance(given, dict) or "categoryPreferences" not in given:
+        if not isinstance(given, dict) or given.keys().isdisjoint(_PREFERENCES):
             return  # as most events come from a page without a tool: nothing to add
     seen = context.pop("cmp", None)
     seen = seen if isinstance(seen, dict) else {}
     given = context.get("consent")
     consent: dict[str, Any] = dict(given) if isinstance(given, dict) else {}
     categories, opted_out = _from_tools(seen, cookies, rule)
-    categories.update(_explicit(consent, rule))
+    categories.update(_strictest((_explicit(consent, rule), _rudderstack(context.get(RUDDERSTACK), rule))))
     if categories:
         own = consent.get("categories")
         consent["categories"] = {**categories, **(own if isinstance(own, dict) else {})}
@@ -114,11 +119,38 @@ def complete(context: dict[str, Any], cookies: Mapping[str, str], gpc: bool, rul
 
 
 def _explicit(consent: Mapping[str, Any], rule: Cmp) -> dict[str, bool]:
-    """Segment's `categoryPreferences`, whose names may be canonical or a tool's codes."""
-    preferences = consent.get("categoryPreferences")
-    codes = read(preferences) if isinstance(preferences, dict) else None
-    if codes is None:
+    """Segment's `categoryPreferences` and `destinationPreferences`, whose names may be canonical or a tool's codes; its
+    old consent manager wrote categories into both."""
+    given = [read(part) for name in _PREFERENCES if isinstance(part := consent.get(name), dict)]
+    return _strictest(_meant(codes, rule) for codes in given if codes is not None)
+
+
+def _rudderstack(given: Any, rule: Cmp) -> dict[str, bool]:
+    """RudderStack's `consentManagement`, which lists a tool's codes, or canonical names: `allowedConsentIds` and
+    `deniedConsentIds`. Of what neither lists, nothing is said. Its `resolutionStrategy` is for its own destinations:
+    here `rule.combine` says what becomes of a category with several codes."""
+    if not isinstance(given, dict):
         return {}
+    codes = Codes({})
+    for name, granted in (("allowedConsentIds", True), ("deniedConsentIds", False)):
+        for code, answer in _listed(given.get(name)):
+            codes.add(code, granted if answer is None else granted is answer)
+    return _meant(codes, rule)
+
+
+def _listed(given: Any) -> list[tuple[Any, bool | None]]:
+    """The codes of a list, or of an object (by code its name or yes and no; or as PHP writes a list, by number)."""
+    if isinstance(given, dict):
+        return [
+            (code, said(answer) if not isinstance(answer, str) else None)
+            for name, answer in list(given.items())[:MOST_CODES]
+            for code in ((name, answer) if isinstance(answer, str) else (name,))
+        ]
+    return [(code, None) for code in given[:MOST_CODES]] if isinstance(given, list) else []
+
+
+def _meant(codes: Codes, rule: Cmp) -> dict[str, bool]:
+    """What codes or canonical names mean for the categories."""
     found = _categories(codes, ANY, rule)
     return {**found, **{name: codes.granted[name] for name in CATEGORIES if name in codes.granted}}
 

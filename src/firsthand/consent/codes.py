@@ -23,7 +23,10 @@ _GRANTED = frozenset(
     {"true", "1", "accept", "accepted", "granted", "grant", "allow", "allowed", "yes", "on", "enabled"}
 )
 _REFUSED = frozenset({"false", "0", "deny", "denied", "refused", "reject", "rejected", "no", "off", "disabled"})
-_INSIDE = ("categories", "purposes", "consent", "consents", "groups", "services", "preferences")
+_INSIDE = (
+    *("categories", "purposes", "consent", "consents", "groups", "services", "preferences"),
+    *("level", "accepted"),  # of Cookie Consent and of many that are home-made
+)
 """Under which keys of an object the codes may stand instead of at its top."""
 
 
@@ -101,7 +104,9 @@ def _from_object(value: Mapping[Any, Any]) -> Codes | None:
         if isinstance(inner, dict):
             _collect(inner, found)
         elif isinstance(inner, list):
-            found = _listed([item for item in inner[:MOST_CODES] if isinstance(item, str)])
+            found.whole = True
+            for item in inner[:MOST_CODES]:
+                found.add(item, True)
         elif isinstance(inner, str) and key == "groups":
             return _from_text(inner)
     _collect(value, found)
@@ -109,8 +114,8 @@ def _from_object(value: Mapping[Any, Any]) -> Codes | None:
 
 
 def _collect(value: Mapping[Any, Any], found: Codes) -> None:
-    """The codes of an object: each with its answer, or in the lists `enabled` and `disabled`."""
-    for key, granted in (("enabled", True), ("disabled", False)):
+    """The codes of an object: each with its answer, or in the lists `enabled`, `disabled` and `rejected`."""
+    for key, granted in (("enabled", True), ("disabled", False), ("rejected", False)):
         listed = value.get(key)
         if isinstance(listed, list):
             for code in listed[:MOST_CODES]:

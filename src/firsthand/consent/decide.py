@@ -5,7 +5,8 @@ An event carries the visitor's answer in `context.consent`, each part optional:
     {"tcf": {"gdprApplies": true, "tcString": "…"}, "categories": {"marketing": true}, "gpc": true, "usPrivacy": "1YNN",
      "gpp": "DBABBg~…", "gppSid": [8]}
 
-Segment's own `categoryPreferences` is read as `categories`. A part of the wrong type counts as absent.
+Segment's own `categoryPreferences` is read as `categories`, its `destinationPreferences` by the integration's names.
+A part of the wrong type counts as absent.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,6 +19,7 @@ from ..event import Event, format_time
 from .codes import said as yes_or_no
 from .decision import Decision, Policy
 from .said import Said, read
+from .switches import switched
 from .tcf import decode
 
 # The US Privacy strings (IAB CCPA Compliance Framework, version 1: version, notice given, opted out of sale, covered
@@ -60,6 +62,9 @@ def _decide(said: Said, policy: Policy) -> Decision:
     by_tcf = _by_tcf(said, policy)
     if by_tcf.decision in REFUSALS:
         return by_tcf
+    own = switched(said.destinations, policy.names)
+    if own is False:
+        return _refused(policy, "categories", "this integration refused by name")
     if policy.advertising:
         if said.gpc:
             return _refused(policy, "gpc", "Global Privacy Control is on")
@@ -72,7 +77,7 @@ def _decide(said: Said, policy: Policy) -> Decision:
     if policy.basis == "tcf":
         return by_tcf
     if policy.basis == "categories":
-        return _by_categories(said.categories, policy)
+        return _by_categories(said.categories, policy, own is True)
     return Decision("allow", "none")
 
 
@@ -157,7 +162,7 @@ def is_answer(consent: Any) -> bool:
         return True
     if said.us_privacy and said.us_privacy != _NOT_APPLICABLE:
         return True
-    return any(name != "essential" for name in said.categories)
+    return bool(said.destinations) or any(name != "essential" for name in said.categories)
 
 
 def _readable(string: str) -> bool:
@@ -202,11 +207,14 @@ def _by_tcf(said: Said, policy: Policy) -> Decision:
     return _refused(policy, "tcf", ", ".join(missing))
 
 
-def _by_categories(categories: Mapping[str, bool], policy: Policy) -> Decision:
-    """The CMP's own categories: all that the policy names must be true; one that is false refuses."""
+def _by_categories(categories: Mapping[str, bool], policy: Policy, by_name: bool) -> Decision:
+    """The CMP's own categories: all that the policy names must be true; one that is false refuses. A yes to this very
+    integration (`by_name`) stands for those that nothing is said of."""
     refused = [name for name in policy.categories if categories.get(name) is False]
     if refused:
         return _refused(policy, "categories", f"{' '.join(refused)} refused")
+    if by_name:
+        return Decision("allow", "categories", "this integration by name")
     unknown = [name for name in policy.categories if categories.get(name) is not True]
     if unknown:
         return Decision("hold", "categories", f"{' '.join(unknown)} not known yet")

@@ -26,7 +26,8 @@ class Policy(msgspec.Struct, frozen=True):
 
     `purposes` are TCF purpose ids, all of which must be granted; `vendor_id` is the vendor's id in the IAB's
     Global Vendor List, or None where it has none; `categories` are canonical consent categories, all of which
-    must be granted when the basis is `categories`.
+    must be granted when the basis is `categories`. `names` are those by which a visitor may have been asked for this
+    very integration, as `switches.plain` makes them.
     """
 
     basis: Literal["tcf", "categories", "none"] = "none"
@@ -35,3 +36,4 @@ class Policy(msgspec.Struct, frozen=True):
     categories: tuple[str, ...] = ("marketing",)
     vendor_id: int | None = None
     advertising: bool = True
+    names: tuple[str, ...] = ()

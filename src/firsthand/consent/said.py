@@ -5,6 +5,11 @@ from typing import Any, NamedTuple
 
 from .codes import said as yes_or_no
 from .gpp import EU, decode
+from .switches import read as read_switches
+
+ASKING = "cmpuishown"
+TCF_1 = "B"
+"""What strings of version 1 begin with: its six bits in base64."""
 
 
 class Said(NamedTuple):
@@ -18,6 +23,8 @@ class Said(NamedTuple):
     us_privacy: str = ""
     opted_out: str = ""
     """Where a GPP string opts out of what advertising needs, in words for a person."""
+    destinations: Mapping[str, bool] = {}
+    """What the visitor said of single integrations, by plain name (`firsthand.consent.switches`)."""
 
 
 NOTHING = Said()
@@ -28,7 +35,8 @@ def read(consent: Any) -> Said:
 
     Yes and no may be written in any of the ways that consent tools and query strings have (`true`, `1`, `"granted"`).
     Of Segment's `categoryPreferences` and `categories`, a refusal in either wins. What a GPP string says of TCF and of
-    US Privacy counts where the event does not say it otherwise; one that cannot be read opts out.
+    US Privacy counts where the event does not say it otherwise; one that cannot be read opts out. No answer is what a
+    consent tool has while it still asks, and a string of TCF 1, which ended in 2020.
     """
     if not isinstance(consent, dict) or not consent:
         return NOTHING
@@ -36,7 +44,7 @@ def read(consent: Any) -> Said:
     applies, tc_string = None, ""
     if isinstance(tcf, dict):
         applies = yes_or_no(tcf.get("gdprApplies"))
-        tc_string = _text(tcf.get("tcString"))
+        tc_string = _answered(tcf)
     us_privacy, opted_out = _text(consent.get("usPrivacy")), ""
     if gpp := _text(consent.get("gpp")):
         sections = consent.get("gppSid")
@@ -50,7 +58,15 @@ def read(consent: Any) -> Said:
             us_privacy = us_privacy or found.us_privacy
             if not tc_string and applies is not False:
                 tc_string, applies = found.tc_string, True if EU in named else applies
-    return Said(applies, tc_string, _categories(consent), yes_or_no(consent.get("gpc")) is True, us_privacy, opted_out)
+    gpc, destinations = yes_or_no(consent.get("gpc")) is True, read_switches(consent.get("destinationPreferences"))
+    return Said(applies, tc_string, _categories(consent), gpc, us_privacy, opted_out, destinations)
+
+
+def _answered(tcf: Mapping[str, Any]) -> str:
+    """The TC string of IAB Europe's `TCData`, as it is or as a server passes it on. With `cmpuishown` it is the one
+    from before the visitor's answer."""
+    string = _text(tcf.get("tcString")).strip()
+    return "" if tcf.get("eventStatus") == ASKING or string[:1] == TCF_1 else string
 
 
 def _text(value: Any) -> str:

@@ -1,6 +1,6 @@
 """Reads IAB Europe's TC string: what a visitor allowed which vendor, and for which purposes.
 
-Written from the IAB Tech Lab's "Consent string and vendor list formats", v2 (TCF 2.0 to 2.3) and v1.1. Only the
+Written from the IAB Tech Lab's "Consent string and vendor list formats", v2 (TCF 2.0 to 2.3). Only the
 core segment is read: the others (vendors disclosed, the publisher's own purposes) say nothing of a vendor's consent.
 """
 
@@ -19,23 +19,6 @@ MAX_VENDOR_ID = 4095
 a short hostile string ("vendors 1 to 65535", for every purpose) decodes to hundreds of kilobytes."""
 
 _NOT_ALLOWED, _REQUIRE_LEGITIMATE_INTEREST = 0, 2  # the restriction types under which consent does not count
-
-# TCF 1 asked for five purposes, numbered otherwise: 1 storing and accessing information, 2 personalisation (of
-# advertising and content, later and elsewhere), 3 selecting, delivering and measuring advertisements, 4 the same for
-# content, 5 measuring the use of content. A purpose of TCF 2 is granted by those of TCF 1 that together asked for it:
-# profiles by personalisation, what is chosen by a profile also by the choosing. 9 (market research), 10 (developing
-# services) and later ones were not asked for in TCF 1, so a version 1 string never grants them.
-_ASKED_IN_V1: Mapping[int, frozenset[int]] = {
-    1: frozenset({1}),
-    2: frozenset({3}),
-    3: frozenset({2}),
-    4: frozenset({2, 3}),
-    5: frozenset({2}),
-    6: frozenset({2, 4}),
-    7: frozenset({3}),
-    8: frozenset({4, 5}),
-}
-_NEVER = frozenset({0})
 
 
 class TCString(msgspec.Struct, frozen=True):
@@ -57,11 +40,7 @@ class TCString(msgspec.Struct, frozen=True):
         return bool(self.vendors >> vendor_id & 1)
 
     def missing_purposes(self, vendor_id: int | None, purposes: Iterable[int]) -> list[int]:
-        """Those of `purposes` (as TCF 2 numbers them) that this vendor may not rely on consent for: refused, or barred
-        by the publisher. Of a version 1 string, those that what the visitor was asked then does not cover.
-        """
-        if self.version == 1:
-            return [purpose for purpose in purposes if not (_ASKED_IN_V1.get(purpose, _NEVER) <= self.purposes)]
+        """Those of `purposes` that this vendor may not rely on consent for: refused, or barred by the publisher."""
         return [
             purpose
             for purpose in purposes
@@ -77,7 +56,7 @@ class TCString(msgspec.Struct, frozen=True):
 def decode(text: str) -> TCString:
     """The content of a TC string; cached, as a visitor's events all carry the same one.
 
-    Raises ValueError for anything that is no whole TC string of version 1 or 2.
+    Raises ValueError for anything that is no whole TC string of version 2.
     """
     if len(text) > MAX_LENGTH:
         raise ValueError(f"it has {len(text)} characters, more than {MAX_LENGTH}")
@@ -88,16 +67,14 @@ def decode(text: str) -> TCString:
 def _decode_core(core: str) -> TCString:
     bits = Bits(core)
     version = bits.number(6)
-    if version not in (1, 2):
-        raise ValueError(f"version {version} is neither 1 nor 2")
+    if version != 2:
+        raise ValueError(f"it is of version {version}, and only 2 is in use")
     bits.take(36 + 36 + 12 + 12 + 6 + 12 + 12)  # created, updated, CMP, its version, screen, language, list version
-    if version == 1:
-        return TCString(1, 1, _purposes(bits), frozenset(), _vendors(bits, 1), 0, {})
     policy_version = bits.number(6)
     bits.take(1 + 1 + 12)  # service specific, non-standard stacks, special features
     purposes, purposes_li = _purposes(bits), _purposes(bits)
     bits.take(1 + 12)  # purpose one treatment, publisher's country
-    vendors, vendors_li = _vendors(bits, 2), _vendors(bits, 2)
+    vendors, vendors_li = _vendors(bits), _vendors(bits)
     return TCString(2, policy_version, purposes, purposes_li, vendors, vendors_li, _consent_barred(bits, purposes))
 
 
@@ -110,14 +87,12 @@ def _set_of(bits: str) -> frozenset[int]:
     return frozenset(number for number, bit in enumerate(bits, 1) if bit == "1")
 
 
-def _vendors(bits: Bits, version: int) -> int:
-    """A vendor section: one bit a vendor, or ranges. In version 1, ranges may list the exceptions instead."""
+def _vendors(bits: Bits) -> int:
+    """A vendor section: one bit a vendor, or ranges."""
     last = bits.number(16)
     if not bits.number(1):
         return int("0" + bits.take(last)[:MAX_VENDOR_ID][::-1], 2) << 1
-    all_but = version == 1 and bits.number(1)
-    listed = _ranges(bits)
-    return _span(1, last) & ~listed if all_but else listed
+    return _ranges(bits)
 
 
 def _ranges(bits: Bits) -> int:

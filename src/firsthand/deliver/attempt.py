@@ -12,6 +12,8 @@ import structlog
 
 from firsthand.config import Integration
 from firsthand.consent import GivenAnswer
+from firsthand.consent.switches import read as read_switches
+from firsthand.consent.switches import switched
 from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.gone import Gone
@@ -79,7 +81,6 @@ class Attempts:
         self._care = care
         self.permission = Permission(integration, vendor, hub)
         self.identifier = Identifier(vendor, setup.settings, callers, self.permission.policy, hub)
-        self._names = (integration.key, vendor.key, vendor.name)
         self.between: Callable[[list[Item]], Awaitable[bool]] | None = None
         """Awaited between two requests of an attempt, with what has had an answer; False: what is left waits."""
 
@@ -102,16 +103,9 @@ class Attempts:
             return Reason("no_counterpart", "event", f"{self.vendor.name} has no counterpart of {name!r}")
         if not self._integration.mapping.takes(name):
             return Reason("disabled_event", "event", f"{name!r} is switched off in this integration's mapping")
-        if event.integrations and not self._chosen(event.integrations):
+        if event.integrations and switched(read_switches(event.integrations), self.permission.policy.names) is False:
             return Reason("condition", "integrations", "the event itself leaves this integration out")
         return None
-
-    def _chosen(self, integrations: dict[str, Any]) -> bool:
-        """The `integrations` object of the Segment spec: by name, else `All`, else yes."""
-        for name in self._names:
-            if name in integrations:
-                return integrations[name] is not False
-        return integrations.get("All") is not False
 
     def _admit(self, item: Item, now_ms: int) -> bool:
         """Whether a delivery may be sent now; otherwise it has been given its state. Age comes before consent."""

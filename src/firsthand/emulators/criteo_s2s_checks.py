@@ -320,7 +320,7 @@ def _check_alternate(report: Report, alternates: object) -> bool:
 
 
 def _check_consent(report: Report, parameters: Mapping[str, str], settings: Settings) -> Consent:
-    """gra says whether GDPR applies, grs is the TC string, grv (TCF 2 only) its version."""
+    """gra says whether GDPR applies, grs is the TC string, grv its version."""
     gra, grs, grv = (parameters.get(name) or None for name in ("gra", "grs", "grv"))
     if gra not in (None, "0", "1"):
         report.warn("ConsentIncomplete", f"gra must be 1 or 0; it is {show(gra)}")
@@ -339,9 +339,6 @@ def _check_consent(report: Report, parameters: Mapping[str, str], settings: Sett
     except ValueError as error:
         report.warn("ConsentIncomplete", f"grs is not a TC string: {error}")
         return "unreadable"
-    if consent.version == 2 and grv is None:
+    if grv is None:
         report.warn("ConsentIncomplete", "grs is a TCF 2 string, so grv must be present")
-    elif consent.version == 1 and grv is not None:
-        report.warn("ConsentIncomplete", "grs is a TCF 1 string, so grv must be absent")
-    purposes = settings.purposes if consent.version == 2 else ()  # TCF 1 numbered other purposes
-    return "granted" if consent.grants(CRITEO_VENDOR_ID, purposes) else "refused"
+    return "granted" if consent.grants(CRITEO_VENDOR_ID, settings.purposes) else "refused"

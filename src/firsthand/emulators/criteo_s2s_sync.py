@@ -175,8 +175,7 @@ def _consent(parameters: dict[str, str], settings: Settings, warnings: list[str]
     except ValueError as error:
         warnings.append(f"ConsentIncomplete: gdpr=1, and gdpr_consent is not a TC string: {error}")
         return "refused"
-    purposes = settings.purposes if consent.version == 2 else ()  # TCF 1 numbered other purposes
-    return "granted" if consent.grants(CRITEO_VENDOR_ID, purposes) else "refused"
+    return "granted" if consent.grants(CRITEO_VENDOR_ID, settings.purposes) else "refused"
 
 
 def _identify(

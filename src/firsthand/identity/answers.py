@@ -40,6 +40,8 @@ def _kinds(consent: dict[str, Any]) -> Iterator[str]:
     said = read(consent)
     for name, granted in sorted(said.categories.items())[:MOST_CATEGORIES]:
         yield f"category {name} {granted}"
+    for name, granted in sorted(said.destinations.items())[:MOST_CATEGORIES]:
+        yield f"destination {name} {granted}"
     if said.gpc:
         yield "gpc"
     if said.us_privacy:

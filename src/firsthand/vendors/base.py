@@ -189,6 +189,8 @@ class Vendor(Generic[S]):
 
     key: str
     name: str
+    brand: str = ""
+    """What people call the vendor, in whose name an event switches off all that is installed of it: `Criteo`."""
     category: str
     documentation: str
     """Where the vendor documents this interface, and the version or date it was built from."""

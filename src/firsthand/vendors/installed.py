@@ -4,6 +4,7 @@ from typing import Any
 
 from firsthand.config import Integration
 from firsthand.consent import Policy
+from firsthand.consent.switches import plain
 from firsthand.vendors.base import AnyVendor, Setup
 
 
@@ -23,4 +24,5 @@ def policy_of(integration: Integration, vendor: AnyVendor) -> Policy:
         categories=rule.categories,
         vendor_id=vendor.tcf_vendor_id,
         advertising=vendor.advertising,
+        names=tuple(plain(name) for name in (integration.key, vendor.key, vendor.name, vendor.brand) if name),
     )

@@ -89,10 +89,10 @@ def tcf_of(consent: Any) -> tuple[bool | None, str]:
 def tcf_query(consent: Any, flag: str, string: str, version: str | None = None) -> str:
     """A `context.consent` as parameters of these names, each after `&`; nothing where too little is known.
 
-    Strings of TCF 1 begin with B, those of TCF 2 with C, and only they come with `version`. A string alone, as it
-    stands in the consent tool's cookie, means that GDPR applies: otherwise nobody would have asked the visitor.
+    Strings of TCF 2 begin with C. A string alone, as it stands in the consent tool's cookie, means that GDPR applies:
+    otherwise nobody would have asked the visitor.
     """
     applies, text = tcf_of(consent)
-    if applies is not False and text[:1] in ("B", "C"):
-        return f"&{flag}=1&{string}={quote(text, safe='')}" + (f"&{version}=2" if version and text[0] == "C" else "")
+    if applies is not False and text[:1] == "C":
+        return f"&{flag}=1&{string}={quote(text, safe='')}" + (f"&{version}=2" if version else "")
     return f"&{flag}=0" if applies is False else ""

@@ -19,6 +19,7 @@ ONLINE_TOO_OLD = "Criteo wants what happens on a site in near real time"
 VENDOR = Vendor(
     key="criteo-s2s",
     name="Criteo Server-to-Server",
+    brand="Criteo",
     category="Advertising",
     documentation="https://guides.criteotilt.com/onetag/s2s (protocol s2s_v0, body s2s_v1.0.0)",
     version="1",
