@@ -5,8 +5,9 @@ from collections import Counter
 import msgspec
 import pytest
 
+from firsthand.collect.complete import complete
 from firsthand.collect.faults import Fault
-from firsthand.collect.parse import Wire, complete
+from firsthand.collect.parse import Wire
 from firsthand.consent import Decision, Policy, decide
 from firsthand.demo.shop import HOUR, Hour, Sent, an_hour
 from firsthand.demo.traffic import batches

@@ -16,10 +16,10 @@ from firsthand.collect import client_settings, pixel, script, signed
 from firsthand.collect.access import Access, check_origin, is_first_party, missing_write_key, preflight
 from firsthand.collect.bots import bot_in
 from firsthand.collect.browser import Visit, cookies_of, id_names_of
+from firsthand.collect.complete import complete
 from firsthand.collect.faults import Fault
 from firsthand.collect.parse import (
     Wire,
-    complete,
     decompress,
     is_batch,
     parse_batch,

@@ -1,6 +1,6 @@
-"""Bytes from a client → canonical events, or a `Fault` that says what is wrong and where.
+"""Bytes from a client → events as clients send them, or a `Fault` that says what is wrong and where.
 
-An item of a batch stands alone: it is decoded, checked and refused by itself.
+An item of a batch stands alone: it is decoded and refused by itself.
 """
 
 import codecs
@@ -10,23 +10,16 @@ import zlib
 from typing import Any, cast, get_args
 
 import msgspec
-import uuid_utils
 
 from firsthand.collect.faults import Fault
-from firsthand.event import Event, EventType, format_time
+from firsthand.event import EventType
 from firsthand.personal import hint
-from firsthand.placeholders import id_text, placeholder
-from firsthand.times import read_time
 
 REQUEST_BYTES = 500 << 10
 EVENT_BYTES = 32 << 10
 BATCH_EVENTS = 500
 MAX_DEPTH = 64
 MAX_ID_LENGTH = 512
-MAX_TIME_LENGTH = 100
-CLOCK_TOLERANCE_MS = 60_000
-FUTURE_TOLERANCE_MS = 300_000
-"""How far ahead of its receipt an event may say it happened: as far as vendors take it (Criteo five minutes)."""
 ENCODINGS = frozenset({"br", "deflate", "zstd", "compress", "x-gzip", "dcb", "dcz"})
 """Those that there are, and that are not read."""
 TYPES: frozenset[str] = frozenset(get_args(EventType))
@@ -84,14 +77,6 @@ class Batch(msgspec.Struct):
     integrations: dict[str, Any] | None
 
 
-class Connection(msgspec.Struct, frozen=True):
-    """What the connection itself says of the visitor; None for a server's own connection."""
-
-    ip: str | None = None
-    user_agent: str | None = None
-
-
-NOBODY = Connection()
 _wire = msgspec.json.Decoder(Wire)
 _envelope = msgspec.json.Decoder(_Envelope)
 
@@ -174,8 +159,8 @@ def parse_batch(body: bytes) -> Batch:
 
 def _read_batch(body: bytes) -> Batch:
     read = cast(_Envelope, _decode(_envelope, body, "$"))
-    context = None if read.context is None else _context(read.context, "$.context")
-    integrations = None if read.integrations is None else _object(read.integrations, "$.integrations")
+    context = None if read.context is None else read_context(read.context, "$.context")
+    integrations = None if read.integrations is None else read_object(read.integrations, "$.integrations")
     return Batch(read.batch, read.sent_at, read.write_key, context, integrations)
 
 
@@ -204,110 +189,7 @@ def shared_bytes(batch: Batch) -> int:
     return size
 
 
-def complete(
-    wire: Wire,
-    *,
-    type: str | None = None,
-    path: str = "$",
-    now_ms: int,
-    received_at: str,
-    batch: Batch | None = None,
-    connection: Connection = NOBODY,
-) -> Event:
-    """Check an event and fill in what the client left out. Raises Fault."""
-    kind = type or wire.type
-    if kind is None or kind not in TYPES:
-        said = f"it says {hint(wire.type)}" if wire.type else "it has none"
-        raise Fault(
-            400, "invalid_type", f"an event's type is one of {', '.join(sorted(TYPES))}; {said}", f"{path}.type"
-        )
-    event = Event(
-        type=cast(EventType, kind),
-        message_id=_message_id(wire.message_id, f"{path}.messageId") or str(uuid_utils.uuid7()),
-        event=wire.event,
-        name=wire.name,
-        category=wire.category,
-        anonymous_id=_id(wire.anonymous_id, f"{path}.anonymousId"),
-        user_id=_id(wire.user_id, f"{path}.userId"),
-        previous_id=_id(wire.previous_id, f"{path}.previousId"),
-        group_id=_id(wire.group_id, f"{path}.groupId"),
-        properties=_object(wire.properties, f"{path}.properties"),
-        traits=_object(wire.traits, f"{path}.traits"),
-        context=_context(wire.context, f"{path}.context"),
-        integrations=_object(wire.integrations, f"{path}.integrations"),
-        received_at=received_at,
-    )
-    _require(event, wire, path)
-    _set_times(event, wire, batch.sent_at if batch else None, now_ms)
-    if batch is not None and (batch.context or batch.integrations):
-        event.context = {**(batch.context or {}), **event.context}
-        event.integrations = {**(batch.integrations or {}), **event.integrations}
-    if connection.ip is not None:
-        event.context.setdefault("ip", connection.ip)
-    if connection.user_agent is not None:
-        event.context.setdefault("userAgent", connection.user_agent)
-    return event
-
-
-def _require(event: Event, wire: Wire, path: str) -> None:
-    """What the Segment spec requires of each type of call."""
-    if event.type == "track" and not event.event:
-        raise Fault(400, "field_missing", "a track call needs the name of the event", f"{path}.event")
-    if event.type == "group" and not event.group_id:
-        raise Fault(400, "field_missing", "a group call needs a groupId", f"{path}.groupId")
-    if event.type == "alias" and not (event.previous_id and event.user_id):
-        missing = "userId" if event.previous_id else "previousId"
-        raise Fault(400, "field_missing", "an alias call needs a previousId and a userId", f"{path}.{missing}")
-    if wire.anonymous_id is None and wire.user_id is None:
-        raise Fault(400, "field_missing", "an event needs an anonymousId or a userId", f"{path}.anonymousId")
-
-
-def _set_times(event: Event, wire: Wire, batch_sent_at: Any, now_ms: int) -> None:
-    """`timestamp` in UTC, moved by the error of the client's clock when that is over a minute.
-
-    Nothing happens after it was received. A time ahead of that comes from a clock whose error nobody told us: the time
-    of receipt is the nearest we know. So it is for a time that can't be read; what was sent is kept beside it.
-    """
-    skew = 0
-    for sent_at in (wire.sent_at, batch_sent_at):
-        if (sent_ms := _time(sent_at)) is not None:
-            event.sent_at = _as_sent(sent_at)
-            skew = now_ms - sent_ms
-            if abs(skew) <= CLOCK_TOLERANCE_MS:
-                skew = 0
-            break
-    given = [time for time in (wire.timestamp, wire.original_timestamp) if time is not None and time != ""]
-    if not given:
-        event.timestamp = event.received_at
-        return
-    sent, at = next(((time, ms) for time in given if (ms := _time(time)) is not None), (given[0], None))
-    moved = None if at is None or at + skew > now_ms + FUTURE_TOLERANCE_MS else _written(at + skew)
-    event.timestamp = moved or event.received_at
-    if skew or moved is None:
-        event.original_timestamp = _as_sent(sent)
-
-
-def _time(value: Any) -> int | None:
-    try:
-        return read_time(value)
-    except ValueError:
-        return None
-
-
-def _written(ms: int) -> str | None:
-    """None where no calendar reaches."""
-    try:
-        return format_time(ms)
-    except (ValueError, OverflowError):
-        return None
-
-
-def _as_sent(time: Any) -> str:
-    text = time if isinstance(time, str) else msgspec.json.encode(time).decode()
-    return text[:MAX_TIME_LENGTH]
-
-
-def _object(value: Object, path: str) -> dict[str, Any]:
+def read_object(value: Object, path: str) -> dict[str, Any]:
     if isinstance(value, list):
         if value:
             raise Fault(400, "field_invalid", "Expected `object | null`, got `array`", path)
@@ -315,9 +197,9 @@ def _object(value: Object, path: str) -> dict[str, Any]:
     return value or {}
 
 
-def _context(value: Object, path: str) -> dict[str, Any]:
+def read_context(value: Object, path: str) -> dict[str, Any]:
     """Its parts may be empty arrays too, and so may those of the consent."""
-    context = _object(value, path)
+    context = read_object(value, path)
     for name in PARTS:
         if context.get(name) == []:
             context[name] = {}
@@ -325,21 +207,6 @@ def _context(value: Object, path: str) -> dict[str, Any]:
     if isinstance(consent, dict) and [] in consent.values():
         context["consent"] = {name: {} if part == [] else part for name, part in consent.items()}
     return context
-
-
-def _message_id(value: MessageId, path: str) -> str | None:
-    """None also where it is the same word for many events: all but the first would be taken for duplicates."""
-    text = _id(value, path)
-    return None if text is None or (placeholder(text) and text not in ("0", "-1")) else text
-
-
-def _id(value: Id, path: str) -> str | None:
-    if value is None or value == "":
-        return None
-    text = value if isinstance(value, str) else id_text(value)
-    if len(text) > MAX_ID_LENGTH:
-        raise Fault(400, "field_invalid", f"an id may have {MAX_ID_LENGTH} characters", path)
-    return text
 
 
 def _decode(decoder: msgspec.json.Decoder[Any], data: bytes, path: str) -> object:

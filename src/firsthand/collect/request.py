@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
+from firsthand.collect.complete import NOBODY, Connection
 from firsthand.collect.faults import Fault
-from firsthand.collect.parse import NOBODY, REQUEST_BYTES, Connection, request_too_large
+from firsthand.collect.parse import REQUEST_BYTES, request_too_large
 
 Scope = Mapping[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]

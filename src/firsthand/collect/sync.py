@@ -21,11 +21,12 @@ import msgspec
 from firsthand.collect import pixel, return_address
 from firsthand.collect.access import Access, is_first_party, preflight
 from firsthand.collect.browser import SCRIPT, Visit, is_visitor
+from firsthand.collect.complete import NOBODY, complete
 from firsthand.collect.cookies import Jar, set_cookie
 from firsthand.collect.faults import Fault
 from firsthand.collect.hosts import Site, site_of, site_of_page
 from firsthand.collect.offers import Marker, Offer, allowed, offers_of
-from firsthand.collect.parse import EVENT_BYTES, NOBODY, Wire, check_depth, complete, without_mark
+from firsthand.collect.parse import EVENT_BYTES, Wire, check_depth, without_mark
 from firsthand.collect.request import Answer, Body, HeaderList, Headers, Request, Scope, connection
 from firsthand.config import Integration, Source
 from firsthand.consent import cmp, decide
