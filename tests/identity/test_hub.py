@@ -182,6 +182,7 @@ def test_of_a_thousand_browsers_the_oldest_and_the_user_forget_each_other(shop: 
     assert shop.known("b-99").user_id == "u"
     found = closure(lambda ref: shop.hub.get("shop", ref), Ref("u", "u"))
     shop.hub.erase({"shop": found.ids}, {}, NOW_MS + DAY)
+    shop.hub.wipe()
     shop.hub.close()
     left = b"".join(path.read_bytes() for path in shop.folder.iterdir())
     assert b"u@example.com" not in left

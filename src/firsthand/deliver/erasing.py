@@ -26,6 +26,7 @@ from firsthand.eventlog.base import Position
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.identity import Hub
 from firsthand.identity.erasure import Match, Plan, Wanted, plan_of
+from firsthand.identity.mending import DAMAGED
 from firsthand.ledger.base import LedgerDamaged, LedgerUnavailable
 from firsthand.ledger.finding import Key, find_all
 from firsthand.ledger.reader import LedgerReader
@@ -96,7 +97,7 @@ class Eraser:
 
     async def work(self) -> list[str]:
         """Do what there is to do now; what waits for collect is left for the next time. Returns what was finished."""
-        self._take_up_late()
+        await self._take_up_late()
         open_ones = await asyncio.to_thread(self._state.erasures.open)
         done = [erasure.id for erasure in open_ones if await self._try(erasure)]
         await self._forget()
@@ -121,13 +122,14 @@ class Eraser:
             raise
         except Exception as error:
             log.error("an erasure failed", id=erasure.id, error=type(error).__name__, exc_info=error)
-            self._state.erasures.failed(erasure.id, why(error))
+            await asyncio.to_thread(self._state.erasures.failed, erasure.id, why(error))
             return False
 
-    def _take_up_late(self) -> None:
+    async def _take_up_late(self) -> None:
         late = self._hub.late()[:MOST_LATE]
         if late:
-            self._state.erasures.begin(msgspec.to_builtins(Plan(events=late), str_keys=True))
+            plan = msgspec.to_builtins(Plan(events=late), str_keys=True)
+            await asyncio.to_thread(self._state.erasures.begin, plan)
             self._hub.no_longer_late(late)
 
     async def _carry_out(self, erasure: Erasure) -> bool:
@@ -135,21 +137,25 @@ class Eraser:
         erasures = self._state.erasures
         if erasure.state == "queued":
             plan = await self._plan(msgspec.convert(erasure.wanted, Wanted))
-            erasures.planned(erasure.id, msgspec.to_builtins(plan, str_keys=True))
+            await asyncio.to_thread(lambda: erasures.planned(erasure.id, msgspec.to_builtins(plan, str_keys=True)))
         else:
             plan = plan_of(erasure.plan)
         if not erasure.result:
             self._tail.forget()
             self._gone.add(plan)
             self._hub.erase(plan.ids, plan.shared, plan.erased_ms)
+            try:
+                await in_thread(self._hub.wipe)
+            except DAMAGED:
+                self._hub.mend_erased(plan.erased_ms)
             deliveries, attempts = await self._scrub(plan)
             ids = sum(map(len, plan.ids.values()))
             result = {"ids": ids, "events": len(plan.events), "deliveries": deliveries, "attempts": attempts}
-            erasures.delivered(erasure.id, result)
-        if not erasures.get(erasure.id).log_done:
+            await asyncio.to_thread(erasures.delivered, erasure.id, result)
+        if not (await asyncio.to_thread(erasures.get, erasure.id)).log_done:
             return False
         self._tail.forget()
-        erasures.done(erasure.id)
+        await asyncio.to_thread(erasures.done, erasure.id)
         return True
 
     async def _plan(self, wanted: Wanted) -> Plan:
@@ -180,7 +186,7 @@ class Eraser:
                 waiting = {row.key for row in rows if row.fate == "theirs" and row.state in OPEN}
                 if not waiting:
                     break
-                self._end(ledger, waiting)
+                await self._end(ledger, waiting)
                 await asyncio.sleep(PAUSE_SECONDS)
         finally:
             ledger.close()
@@ -196,7 +202,7 @@ class Eraser:
         while any(id(item) in under_way for lane in self._lanes.values() for item in lane.under_way()):
             await asyncio.sleep(PAUSE_SECONDS)
 
-    def _end(self, ledger: LedgerReader, waiting: set[Key]) -> None:
+    async def _end(self, ledger: LedgerReader, waiting: set[Key]) -> None:
         """End what waits, through its lane where that runs. Whatever is under way comes back to be ended here."""
         running = {lane.id: lane for lane in self._lanes.values()}
         for id in {key.lane for key in waiting}:
@@ -210,4 +216,4 @@ class Eraser:
                     if stored.lane == id and stored.delivery.generation == key.generation:
                         end(stored.delivery)
                         ended.append(stored.delivery)
-            self._ledger.commit([LaneBatch(lane=id, deliveries=ended)], self._clock.now_ms())
+            await asyncio.to_thread(self._ledger.commit, [LaneBatch(lane=id, deliveries=ended)], self._clock.now_ms())

@@ -187,7 +187,7 @@ async def _deliver(settings: Settings, stop: asyncio.Event) -> bool:
     hub = Hub(directory, names_by(roster.integrations, roster.sources))
     tail = Tail(log_reader, hub)
     reader = LedgerReader(directory)
-    this_run = start_of_run(ledger, _working(reader, log_reader), clock.now_ms())
+    this_run = start_of_run(ledger, working(reader, log_reader), clock.now_ms())
     care = Care(ledger) if this_run.careful else None
     gone = Gone()
     gone.resume(state.erasures)
@@ -286,7 +286,7 @@ async def _follow(state: State, version: str, lanes: Lanes, hub: Hub) -> None:
             task.cancel()
 
 
-def _working(ledger: LedgerReader, log_reader: LogReader) -> dict[str, dict[int, Position]]:
+def working(ledger: LedgerReader, log_reader: LogReader) -> dict[str, dict[int, Position]]:
     """Where the lanes stand that have something to do."""
     working = {}
     for lane in ledger.lanes():

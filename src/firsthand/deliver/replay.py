@@ -6,7 +6,10 @@ the replay says `resend`, and so is what may have been. What the vendor took in 
 
 import asyncio
 import copy
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import partial
+from itertools import islice
+from typing import TypeVar
 
 import msgspec
 import structlog
@@ -14,10 +17,11 @@ import structlog
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.item import Item, Key
 from firsthand.deliver.lane import Lane
+from firsthand.deliver.planning import in_thread
 from firsthand.deliver.tail import UNREADABLE
 from firsthand.event import decoder
 from firsthand.eventlog.base import LogReader, Row
-from firsthand.ledger.reader import Filter, LedgerReader
+from firsthand.ledger.reader import Filter, LedgerReader, Stored
 from firsthand.ledger.records import Delivery, Detail, Range
 from firsthand.ratelimit import TokenBucket
 
@@ -26,6 +30,9 @@ log = structlog.get_logger()
 RATE = 100.0
 """Events a second, where the integration has no lower rate of its own."""
 IN_FLIGHT = 8
+CHUNK = 100
+
+T = TypeVar("T")
 
 
 class Progress(msgspec.Struct):
@@ -55,12 +62,8 @@ async def candidates(
     lane: int, wanted: Filter, ledger: LedgerReader, log: LogReader
 ) -> AsyncIterator[Candidate | None]:
     """The next generation of each delivery that a filter takes; None for one whose event is gone."""
-    for stored in ledger.select(lane, wanted):
+    async for stored, body in _chunked(_bodies(ledger.select(lane, wanted), log)):
         old = stored.delivery
-        body = old.event
-        if body is None:
-            row = log.get(old.shard, old.position)
-            body = row.body if row else None
         if body is None:
             yield None
             continue
@@ -78,10 +81,26 @@ async def candidates(
     for range_id, span in ledger.ranges_of(lane, wanted):
         if span.code in ("log_damaged", "backlog_overflow"):
             continue  # nobody has these events any more
-        taken = ledger.positions(lane, span)
+        taken = await in_thread(partial(ledger.positions, lane, span))
         async for row in _rows(span, log):
             if row.position not in taken and _in_time(row, wanted) and _named(row.body, wanted):
                 yield _out_of_range(row, span, range_id)
+
+
+def _bodies(found: Iterable[Stored], log: LogReader) -> Iterator[tuple[Stored, bytes | None]]:
+    """Deliveries with their events; None where those are gone."""
+    for stored in found:
+        body = stored.delivery.event
+        if body is None and (row := log.get(stored.delivery.shard, stored.delivery.position)) is not None:
+            body = row.body
+        yield stored, body
+
+
+async def _chunked(found: Iterator[T]) -> AsyncIterator[T]:
+    """Read in a thread, some at a time: lanes have a slow disk's time meanwhile."""
+    while chunk := await in_thread(lambda: list(islice(found, CHUNK))):
+        for one in chunk:
+            yield one
 
 
 async def _rows(span: Range, log: LogReader) -> AsyncIterator[Row]:

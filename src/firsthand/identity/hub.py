@@ -254,10 +254,21 @@ class Hub:
         self._write()
         try:
             self._store.note_erasure(at_ms)
-            self._store.wipe()
-        except DAMAGED:  # the new file has nothing in it that was replaced or deleted
-            self._mend()
-            self._store.note_erasure(at_ms)
+        except DAMAGED:
+            self.mend_erased(at_ms)
+
+    def wipe(self) -> None:
+        """Have nothing left in the file of what was erased. Takes the disk's time: call it in a thread.
+
+        Raises apsw.Error where that cannot be done; then it is to be done again. Where the file is damaged,
+        `mend_erased` does it.
+        """
+        self._store.wipe()
+
+    def mend_erased(self, at_ms: int) -> None:
+        """Go on with a new file, which has nothing in it that was replaced or deleted."""
+        self._mend()
+        self._store.note_erasure(at_ms)
 
     def late(self) -> list[Place]:
         """Events of erased visitors that arrived after the erasure and are to go from the log too."""

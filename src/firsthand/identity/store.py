@@ -17,7 +17,7 @@ import structlog
 
 from firsthand.eventlog.base import Position
 from firsthand.eventlog.files import open_reader, transaction
-from firsthand.eventlog.wiping import wipe
+from firsthand.eventlog.wiping import BUSY_MS, wipe
 from firsthand.identity.mending import DAMAGED, finish, mend
 from firsthand.identity.profile import Profile, Ref
 from firsthand.private import create_private
@@ -145,9 +145,12 @@ class ProfileStore(ProfileReader):
             self._db.executemany("DELETE FROM late WHERE shard = ? AND position = ?", places)
 
     def wipe(self) -> None:
-        """Have nothing left in the files of what was replaced or deleted."""
-        for _ in wipe(self._db):
-            pass
+        """Have nothing left in the files of what was replaced or deleted, through a connection of its own so that a
+        thread may do it. Others write between its steps."""
+        with self._lock, contextlib.closing(apsw.Connection(str(self._path))) as db:
+            db.set_busy_timeout(BUSY_MS)
+            for _ in wipe(db):
+                pass
 
     def checkpoint(self) -> None:
         """Bring the journal into the file, through a connection of its own so that a thread may do it."""
