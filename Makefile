@@ -3,7 +3,7 @@
 BIN := .venv/bin
 VENV := .venv/.from-lock
 
-.PHONY: setup demo test chaos mutants bench lint format lock node chromium
+.PHONY: setup demo test chaos mutants bench lint format lock node java chromium
 
 # .venv with everything, so that .venv/bin/firsthand is the command
 setup: $(VENV)
@@ -16,7 +16,7 @@ $(VENV): requirements-dev.lock pyproject.toml scripts/make-venv
 demo: setup
 	$(BIN)/firsthand demo
 
-test: lint node chromium
+test: lint node java chromium
 	$(BIN)/pytest --numprocesses auto --dist loadfile
 
 # everything goes wrong at random for a while, and every event is followed to its end: docs/chaos.md
@@ -43,9 +43,11 @@ format: setup
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-# Segment's Node SDK, which the end-to-end tests send with
+# the clients of Segment and RudderStack that the tests send with
 node:
 	scripts/ensure-node
+java:
+	scripts/ensure-java
 
 # the browser that the browser tests drive
 chromium:

@@ -71,13 +71,80 @@ async def test_a_browser_may_ask_first(client: Client, path: str, slash: str) ->
 # -- the forms of their requests ---------------------------------------------------------------------------------------
 
 
-async def test_kotlin_and_swift(client: Client) -> None:
-    """A file of events, compressed, as text; the key beside them."""
-    event = item(1, anonymousId="a1", context={"library": {"name": "analytics-kotlin", "version": "1.19.2"}})
-    body = {"batch": [event], "sentAt": "2026-11-22T12:00:00.000Z", "writeKey": "shop-key"}
-    headers = {"content-type": "text/plain", "content-encoding": "gzip", "user-agent": "analytics-kotlin/1.19.2"}
-    answer = await client.post("/v1/b", body=gzip.compress(json.dumps(body).encode()), headers=headers, key=None)
-    assert (answer.status, answer.json["accepted"]) == (200, 1)
+TIMES = {"timestamp": "2026-11-22T11:30:00.000Z", "sentAt": "2026-11-22T11:59:59.500Z"}
+APP = {"name": "Shop", "version": "1.4.0", "build": "41", "namespace": "example.shop"}
+PHONE = {"id": "d-1", "manufacturer": "Google", "model": "Pixel 8", "name": "shiba", "type": "android"}
+CONSENT = {"categoryPreferences": {"marketing": True}}
+
+
+def sold(library: str, **more: Any) -> dict[str, Any]:
+    """An order of half an hour ago as a client writes it."""
+    order = {"order_id": "o-1", "currency": "EUR", "products": [{"product_id": "p", "price": 5, "quantity": 1}]}
+    said = {"type": "track", "event": "Order Completed", "messageId": "m1", "anonymousId": "a1", "userId": "u1"}
+    context = {"library": {"name": library, "version": "1.0.0"}, "consent": CONSENT, "app": APP, "device": PHONE}
+    return {**said, "properties": order, "context": context, "timestamp": TIMES["timestamp"], **more}
+
+
+METADATA = {"bundled": [], "unbundled": [], "bundledIds": []}
+KOTLIN = {
+    "batch": [sold("analytics-kotlin", integrations={}, _metadata=METADATA)],
+    "sentAt": TIMES["sentAt"],
+    "writeKey": "shop-key",
+}
+REACT_NATIVE = {
+    "batch": [sold("@segment/analytics-react-native", integrations={}, _metadata=METADATA)],
+    "sentAt": TIMES["sentAt"],
+    "writeKey": "shop-key",
+}
+GO = {
+    "messageId": "batch-1",
+    "sentAt": TIMES["sentAt"],
+    "batch": [sold("analytics-go", context={"consent": CONSENT})],
+    "context": {"library": {"name": "analytics-go", "version": "3.0.0"}},
+}
+ANDROID_RUDDER = {
+    "sentAt": TIMES["sentAt"],
+    "batch": [
+        {
+            **sold("com.rudderstack.android.sdk.core"),
+            "timestamp": None,
+            "originalTimestamp": TIMES["timestamp"],
+            "channel": "mobile",
+            "integrations": {"All": True},
+        }
+    ],
+}
+TEXT = {"content-type": "text/plain", "content-encoding": "gzip", "user-agent": "analytics-kotlin/1.19.2"}
+PLAIN = {"content-type": "application/json; charset=utf-8", "user-agent": "okhttp/4.12.0"}
+BY_GO = {**KEY, "content-type": "application/json", "user-agent": "analytics-go (version: 3.0.0)"}
+BY_RUDDER = {**KEY, "content-type": "application/json", "content-encoding": "gzip", "anonymousid": "YTE="}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "body"),
+    [
+        ("/v1/b", TEXT, KOTLIN),
+        ("/b", PLAIN, REACT_NATIVE),
+        ("/v1/batch", BY_GO, GO),
+        ("/v1/batch", BY_RUDDER, ANDROID_RUDDER),
+    ],
+    ids=["kotlin", "react native", "go", "rudderstack android"],
+)
+async def test_clients_that_cannot_run_here(
+    client: Client, path: str, headers: dict[str, str], body: dict[str, Any]
+) -> None:
+    """Their requests as they are documented: the order has its ids, its time and its consent."""
+    sent = json.dumps(body).encode()
+    sent = gzip.compress(sent) if headers.get("content-encoding") else sent
+    answer = await client.send("POST", path, headers, sent)
+    assert (answer.status, answer.json["accepted"], answer.json["rejected"]) == (200, 1, [])
+    (event,) = client.log.events
+    assert (event.message_id, event.anonymous_id, event.user_id) == ("m1", "a1", "u1")
+    assert event.timestamp == TIMES["timestamp"]
+    assert event.context["consent"]["categories"] == {"marketing": True}
+    assert event.context["library"]["name"]
+    assert "bot" not in event.context
+    assert event.get("context", "ip") is None  # of a phone, whose address nobody promised to be the visitor's
 
 
 # -- settings ----------------------------------------------------------------------------------------------------------

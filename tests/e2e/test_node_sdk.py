@@ -1,7 +1,6 @@
 """Segment's own Node SDK, unchanged, as a client."""
 
 import json
-import shutil
 import subprocess
 import threading
 from pathlib import Path
@@ -9,24 +8,17 @@ from typing import Any
 
 import pytest
 from tests.checker import check
+from tests.clients import FOLDER, npm_clients
 from tests.gateway import WRITE_KEY, Emulator, Gateway, config, criteo, until
 
 from firsthand.event import parse_time
 
-FOLDER = Path(__file__).parent / "node"
 TYPES = ["alias", "group", "identify", "page", "screen", "track", "track"]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def sdk() -> None:
-    if (FOLDER / "node_modules" / "@segment").is_dir():
-        return
-    npm = shutil.which("npm")
-    if npm is None or shutil.which("node") is None:
-        pytest.skip("there is no npm here to install Segment's Node SDK with")
-    installed = subprocess.run([npm, "ci", "--no-audit", "--no-fund"], cwd=FOLDER, capture_output=True, text=True)
-    if installed.returncode:
-        pytest.skip(f"npm ci could not install Segment's Node SDK: {installed.stderr.strip()[-300:]}")
+    npm_clients()
 
 
 def send(port: int) -> list[dict[str, Any]]:
