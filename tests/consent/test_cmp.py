@@ -11,6 +11,7 @@ from tests.consent.tc_strings import GRANTS_CRITEO, GRANTS_NOTHING
 
 from firsthand.config import Cmp
 from firsthand.consent.cmp import complete
+from firsthand.consent.codes import pairs
 
 
 def completed(
@@ -99,6 +100,11 @@ COOKIEBOT = (
 )
 
 
+def test_onetrust_reads_no_answer_from_the_address_of_the_page() -> None:
+    address = "https%3A%2F%2Fshop.example%2F%3Fa%3D1%26groups%3DC0004%3A1"
+    assert categories(cookies={"OptanonConsent": f"groups=C0004%3A0&landingPath={address}"})["marketing"] is False
+
+
 def test_cookiebot() -> None:
     expected = {"essential": True, "functional": False, "analytics": True, "marketing": False, "personalization": False}
     assert categories(cookies={"CookieConsent": COOKIEBOT}) == expected
@@ -115,6 +121,9 @@ def test_cookiebot_where_no_consent_is_needed() -> None:
 def test_cookiebot_before_the_answer_refuses_nothing() -> None:
     page = {"necessary": True, "preferences": False, "statistics": False, "marketing": False, "method": None}
     assert categories({"cookiebot": page}) == {"essential": True}
+    answered = {**page, "method": "explicit"}
+    assert categories({"cookiebot": {**answered, "hasResponse": False}}) == {"essential": True}
+    assert categories({"cookiebot": {**answered, "hasResponse": True}})["marketing"] is False
     assert categories(
         {"cookiebot": COOKIEBOT.replace("x3Kq==", "0").replace("statistics:true", "statistics:false")}
     ) == {"essential": True}
@@ -236,9 +245,18 @@ def test_an_own_cookie_that_lists_both_answers() -> None:
     assert (found["marketing"], found["analytics"]) == (True, False)
 
 
+def test_an_own_cookie_whose_list_is_empty_refuses_everything() -> None:
+    assert set(categories(cookies={"shop_consent": '{"categories": []}'}, rule=OWN).values()) == {False}
+
+
+def test_pairs_with_a_second_sign_in_the_value() -> None:
+    assert dict(pairs("a:1,b=0;c:x=y|d=x:y,e,:,f=")) == {"a": "1", "b": "0", "c": "x=y", "d": "x:y", "": "", "f": ""}
+
+
 def test_an_own_cookie_with_own_codes() -> None:
     rule = Cmp(cookie="shop_consent", categories={"marketing": ("3", "4"), "analytics": ("2",)})
     assert categories(cookies={"shop_consent": "1,2,3"}, rule=rule) == {"marketing": False, "analytics": True}
+    assert categories(cookies={"shop_consent": "2"}, rule=rule)["analytics"] is True, "a list of one"
     any_of = Cmp(cookie="shop_consent", categories={"marketing": ("3", "4")}, combine="any")
     assert categories(cookies={"shop_consent": "1,2,3"}, rule=any_of) == {"marketing": True}
 
@@ -328,12 +346,15 @@ def test_tc_string_and_us_privacy_come_from_their_cookies() -> None:
     assert completed(cookies=cookies) == {"tcf": {"tcString": GRANTS_CRITEO}, "usPrivacy": "1YNN"}
     waiting = {"tcf": {"gdprApplies": True}}
     assert completed(cookies=cookies, consent=waiting)["tcf"] == {"gdprApplies": True, "tcString": GRANTS_CRITEO}
+    waiting["tcf"]["tcString"] = ""
+    assert completed(cookies=cookies, consent=waiting)["tcf"] == {"gdprApplies": True, "tcString": GRANTS_CRITEO}
 
 
 def test_an_event_of_which_nothing_is_known_is_left_as_it_is() -> None:
-    context: dict[str, Any] = {"cmp": {}, "page": {}}
-    complete(context, {}, False, Cmp())
-    assert context == {"page": {}}
+    for nothing in ({"page": {}}, {"cmp": {}, "page": {}}):
+        context: dict[str, Any] = dict(nothing)
+        complete(context, {}, False, Cmp())
+        assert context == {"page": {}}
 
 
 # -- whatever it holds -------------------------------------------------------------------------------------------------

@@ -111,6 +111,8 @@ def test_a_hold_that_ran_out_ends_as_the_shop_chose() -> None:
     assert decide_unknown(TCF) == Decision("refuse", "tcf", unknown)
     assert decide_unknown(anonymising(TCF)) == Decision("anonymise", "tcf", unknown)
     assert decide_unknown(CATEGORIES) == Decision("refuse", "categories", unknown)
+    early = "it was made room for"
+    assert decide_unknown(TCF, early) == Decision("refuse", "tcf", f"{unknown}; {early}"), "and why before its time"
 
 
 # No consent signal, region unknown
@@ -223,6 +225,9 @@ def test_what_the_event_does_not_say_a_later_answer_does() -> None:
 def test_the_newest_answer_that_says_something_counts() -> None:
     assert again({}, (NO, NOON - 2), (YES, NOON), ({"categories": {"analytics": True}}, NOON + 1)) == ("allow", AT_NOON)
     assert again({}, (YES, NOON - 2), (NO, NOON)) == ("refuse", AT_NOON)
+    assert again({}, (NO, NOON - 2), (tcf(GRANTS_CRITEO), NOON), policy=NONE) == ("allow", None)
+    analytics = Policy(basis="categories", categories=("analytics",), advertising=False)
+    assert again({}, ({"categories": {"analytics": True}}, NOON), policy=analytics) == ("allow", AT_NOON)
     assert again({}, ({"usPrivacy": "1YNN"}, NOON)) == ("hold", None)
 
 

@@ -155,6 +155,16 @@ def test_what_another_user_of_a_browser_answered_is_not_the_users(shop: Shop) ->
     assert shop.answer("pc", "ann") == (NO, NOW_MS + SECOND)
 
 
+def test_an_answer_from_before_the_login_is_the_users(shop: Shop) -> None:
+    refusal = (NO, NOW_MS + 1 * SECOND)
+    shop.see(event(1, anonymous_id="pc", consent=NO), event(2, anonymous_id="pc", user_id="ann"))
+    assert shop.answer("pc", "ann") == refusal
+    assert shop.answer("phone", "ann") == refusal, "nobody else was seen on the pc"
+    shop.see(event(3, anonymous_id="pc", user_id="bob"))
+    assert shop.answer("pc", "ann") == shop.answer("pc", "bob") == refusal, "given in this browser"
+    assert shop.answer("phone", "ann") is None, "on a shared browser it may have been anybody"
+
+
 def test_what_a_user_answered_on_a_shared_browser_is_the_users(shop: Shop) -> None:
     shop.see(event(1, anonymous_id="pc", user_id="ann", consent=NO), event(2, anonymous_id="pc", user_id="bob"))
     shop.crash()

@@ -7,6 +7,7 @@ from firsthand.event import Event, encoder
 from firsthand.identity.erasure import Match
 from firsthand.identity.mentions import Redaction
 from firsthand.identity.profile import Ref
+from firsthand.vendors.base import Identity
 from firsthand.vendors.hashing import md5, sha256
 
 ANN = "ann@example.com"
@@ -48,6 +49,7 @@ def test_an_event_that_names_the_visitor_is_theirs(hers: Event) -> None:
     [
         event(anonymous_id="x", user_id="joann", email="joann@example.com"),
         event(anonymous_id="x", email="ann@example.com.au"),
+        event(anonymous_id=sha256("ann's")),  # shops hash addresses, not ids
         event(anonymous_id="x", email=sha256("joann@example.com")),
         event(anonymous_id="family", user_id="bob"),
         page("https://shop.example/?m=joann@example.com", anonymous_id="x"),
@@ -69,6 +71,23 @@ def test_an_address_that_holds_the_visitors_is_another_one(others: Event) -> Non
 )
 def test_an_event_of_somebody_else_only_mentions_the_visitor(mention: Event) -> None:
     assert fate(mention) == "mentions"
+
+
+@pytest.mark.parametrize(
+    ("sent", "hers"),
+    [
+        (Identity(user_id="ann"), True),
+        (Identity(email=" Ann@example.com"), True),
+        (Identity(user_id="bob", email=ANN), True),
+        (Identity(user_id="ann", email="bob@example.com"), True),
+        (Identity(user_id="bob", email="bob@example.com"), False),
+        (Identity(vendor_ids={"criteo_gum_id": "ann"}), False),
+        (None, False),
+    ],
+)
+def test_a_delivery_that_was_sent_with_the_visitors_name_is_theirs(sent: Identity | None, hers: bool) -> None:
+    assert MATCH.identity("shop", sent) is hers
+    assert not MATCH.identity("another shop", sent)
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def _json(text: str) -> Any:
 
 def _base64(text: str) -> str | None:
     """The JSON object in a base64 text."""
-    if not text.startswith("eyJ") and not text.startswith("ey"):
+    if not text.startswith("ey"):
         return None
     try:
         raw = base64.b64decode(text.replace("-", "+").replace("_", "/") + "=" * (-len(text) % 4))

@@ -237,7 +237,7 @@ class Profile(msgspec.Struct, omit_defaults=True):
         for one in self.answers:
             if placeholder(one.user):
                 one.user = ""
-        for user in [user for user in self.emails if user and placeholder(user)]:
+        for user in [user for user in self.emails if placeholder(user)]:
             given = self.emails.pop(user)
             self.emails[""] = max(given, self.emails.get("", given))
 
