@@ -23,6 +23,12 @@ _SIGN = (
     rf"|(?:&|{_PCT}26)(?:(?:#|{_PCT}23)(?:0*64|x0*40)|commat)(?:;|{_PCT}3B)"
 )
 SIGN = re.compile(_SIGN, re.I)
+SIGN_LIKE = re.compile(
+    r"[@\uff20\ufe6b%&\\]"
+    r"(?:(?<=[@\uff20\ufe6b])|(?<=%)(?:25)*(?:40|u0|EF|26)|(?<=&)(?:#|%|commat)|(?<=\\)(?:u00|x)40)",
+    re.I,
+)
+"""How each of them begins. That is one of few characters, so that texts without any are told at once."""
 AT = re.compile(rf"[^@](?:{_SIGN})[^@]", re.I)
 EMAIL = re.compile(rf"[^\s@/?#&=:;,<>\"()](?:{_SIGN})[^\s@]{{1,255}}(?:\.|{_PCT}2E)[^\s@]", re.I)
 USER_INFO = re.compile(r"(?<=://)[^/?#\s]*@")
@@ -34,8 +40,16 @@ PIECE = re.compile(
 )
 BASE64 = re.compile(r"[A-Za-z0-9_+/\-]{10,}")
 BASE64_IN_URL = re.compile(rf"(?:[A-Za-z0-9_+/\-]++|{_PCT}2[BF])++", re.I)
-BASE64_SIGN = re.compile(r"Q[A-P]|[EUk0][A-D]|[BFJNRVZdhlptx159]A")
-"""What an `@` becomes, by where it stands among three bytes."""
+_MARK_OF_BASE64 = re.compile(rf"{_PCT}2[BF]", re.I)
+_DIGIT64, _DOT64 = r"[A-Za-z0-9_+/\-]", "[AEIMQUYcgkosw048]u"
+BASE64_ADDRESS = re.compile(
+    rf"[A-P](?:(?<=Q.){_DOT64}"
+    rf"|(?:(?<=Q.){_DIGIT64}{{2}}|(?<=[EUk0][A-D]){_DIGIT64}|(?<=[BFJNRVZdhlptx159]A))"
+    rf"(?:[L-OQ-WY-eg-z0-9_+/\-][C-PS-fi-vy-z0-9_+/\-]{_DIGIT64}{{2}}){{0,85}}?"
+    rf"(?:L[g-v]|{_DIGIT64}[CSiy][4-7]|{_DIGIT64}{{2}}{_DOT64}))"
+)
+"""What an `@` becomes, by where it stands among three bytes, with a dot after as many bytes as a domain has: bytes that
+may be in one, by the six bits that each of these characters is. Few texts that are no address have it."""
 BASE64_SIGNS = re.compile(r"(?=(Q[A-P])|([EUk0][A-D])|([BFJNRVZdhlptx159]A))")
 HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-f]{2}){7,}(?![0-9A-Za-z])", re.I)
 DECODED = re.compile(rb"[\w.+\-\x80-\xff]+@(?:[A-Za-z0-9\-\x80-\xff]+\.)+[A-Za-z\x80-\xff]{2,}")
@@ -43,11 +57,13 @@ DECODED = re.compile(rb"[\w.+\-\x80-\xff]+@(?:[A-Za-z0-9\-\x80-\xff]+\.)+[A-Za-z
 
 def has_email(text: str) -> bool:
     """Whether there is an address in it, with a domain that has a dot."""
-    return (_has_sign(text) and EMAIL.search(text) is not None) or bool(_encoded(text))
+    if _has_sign(text) and EMAIL.search(text) is not None:
+        return True
+    return len(text) >= _SHORTEST and bool(_encoded(text))
 
 
 def has_phone(text: str) -> bool:
-    return bool(_numbers(text))
+    return len(text) >= _FEWEST and bool(_numbers(text))
 
 
 def has_personal(text: str) -> bool:
@@ -77,14 +93,16 @@ def replace_emails(text: str, by: Replace) -> str:
     """Also where there is but an `@` between two characters; what it stands in is replaced from mark to mark."""
     if _has_sign(text):
         text = PIECE.sub(lambda piece: by(piece[0], plain(piece[0])) if AT.search(piece[0]) else piece[0], text)
-    for start, end, address in reversed(_encoded(text)):
-        text = text[:start] + by(text[start:end], address) + text[end:]
+    if len(text) >= _SHORTEST:
+        for start, end, address in reversed(_encoded(text)):
+            text = text[:start] + by(text[start:end], address) + text[end:]
     return text
 
 
 def replace_phones(text: str, by: Replace) -> str:
-    for start, end in reversed(_numbers(text)):
-        text = text[:start] + by(text[start:end], _digits(text[start:end])) + text[end:]
+    if len(text) >= _FEWEST:
+        for start, end in reversed(_numbers(text)):
+            text = text[:start] + by(text[start:end], _digits(text[start:end])) + text[end:]
     return text
 
 
@@ -109,18 +127,19 @@ _ESCAPE = re.compile(r"\\(?:u00|x)40")
 
 def _has_sign(text: str) -> bool:
     """Every form of an `@` has one of these in it."""
-    if "@" in text or "\uff20" in text or "\ufe6b" in text:
+    if "@" in text:
         return True
-    return ("%" in text or "&" in text or "\\" in text) and SIGN.search(text) is not None
+    if text.isascii() and "%" not in text and "&" not in text and "\\" not in text:
+        return False
+    return SIGN_LIKE.search(text) is not None
 
 
 def _encoded(text: str) -> list[tuple[int, int, str]]:
     """Addresses in base64 and in hexadecimal digits: where, and what."""
     found: list[tuple[int, int, str]] = []
-    if not text.islower():
+    if not text.islower() and BASE64_ADDRESS.search(_MARK_OF_BASE64.sub("/", text) if "%2" in text else text):
         for token in (BASE64_IN_URL if "%" in text else BASE64).finditer(text):
-            word = token[0]
-            if not word.islower() and BASE64_SIGN.search(word) and (part := _from_base64(word)) is not None:
+            if (part := _from_base64(token[0])) is not None:
                 start, end = token.start() + part[0], token.start() + part[1]
                 found.append((start, end + _padding(text, end), part[2]))
     if "40" in text and ("2e" in text or "2E" in text):
@@ -211,10 +230,12 @@ _NAMES = "telephone|telefon|tel|phone|mobile|mobil|msisdn|handy|cell|fax|whatsap
 _NAME = rf"(?:(?<![a-z])(?:{_NAMES})|(?-i:Phone|Mobile|Tel(?![a-z])))(?:[_\-]?(?:number|num|nummer|no|nr))?\]?"
 RUN = re.compile(r"\d[\d \u00a0\u2009\u202f.()/+%\-\u2010-\u2015ABCDEFabcdef]{5,}")
 """Digits with what may stand between those of a number. No number is shorter."""
-HINT = re.compile(
-    rf"(?:[+(\uff0b]|{_PCT}2[8B])[\d(% ]|(?:(?<![\w.\-])|(?<=%[0-9a-f][0-9a-f]))0\d"
-    rf"|[2-9]\d\d\D{{1,9}}[2-9]\d\d\D{{1,9}}\d{{4}}",
-    re.I,
+RUN_ASCII = re.compile("[0-9][0-9 .()/+%\\-ABCDEFabcdef]{5,}")
+"""The same for a text in ASCII, which most are: found in half the time."""
+HINTS = (
+    re.compile(r"[+(\uff0b%](?:(?<!%)|(?:25)*2[8B])[\d(% ]", re.I),
+    re.compile(r"0(?:(?<![\w.\-]0)|(?<=%[0-9a-f][0-9a-f]0))\d", re.I),
+    re.compile(r"[2-9]\d\d\D{1,9}[2-9]\d\d\D{1,9}\d{4}"),
 )
 """Where there is none of these, digits are no number."""
 NUMBER = re.compile(
@@ -240,6 +261,8 @@ OF_A_THING = re.compile(
 _BEFORE_NAMED = "=:. \"'+(D8B0A2dba"
 """What NAMED can end with."""
 _NAME_HINT = re.compile("tel|pho|mob|msi|han|cel|fax|wha|sms|cal", re.I)
+_FEWEST = 6
+"""Characters of a number."""
 _EIGHT = re.compile(r"(?:\d\D*){8}")
 _YEAR = re.compile(r"0\d\D+(?:19|20)\d\d(?!\d)")
 
@@ -248,23 +271,31 @@ def _numbers(text: str) -> list[tuple[int, int]]:
     """Where there are numbers. Only what is written around a run of digits is looked at: texts are long, and full of
     other digits."""
     numbers: list[tuple[int, int]] = []
-    for run in RUN.finditer(text):
+    for run in (RUN_ASCII if text.isascii() else RUN).finditer(text):
         start, end = run.span()
-        before = text[max(0, start - 32) : start]
-        if _is_named(before) and (named := DIGITS.match(text, start)):
+        if start and _is_named(text, start) and (named := DIGITS.match(text, start)):
             numbers.append(named.span())
-        elif _EIGHT.match(run[0]) and HINT.search(text, max(0, start - 8), end):
-            for found in NUMBER.finditer(text, max(0, start - 8), end + 2):
+            continue
+        since = max(0, start - 8)
+        if _hinted(text, since, end) and _EIGHT.match(run[0]):
+            for found in NUMBER.finditer(text, since, end + 2):
                 if _is_number(str(found.lastgroup), found[0], text[max(0, found.start() - 24) : found.start()]):
                     numbers.append(found.span())
     return numbers
 
 
-def _is_named(before: str) -> bool:
+def _hinted(text: str, start: int, end: int) -> bool:
+    first, second, third = HINTS
+    return bool(first.search(text, start, end) or second.search(text, start, end) or third.search(text, start, end))
+
+
+def _is_named(text: str, at: int) -> bool:
     """Whether what stands before says that a number follows."""
-    if not before or before[-1] not in _BEFORE_NAMED or not _NAME_HINT.search(before):
-        return before.endswith("wa.me/")
-    return NAMED.search(before) is not None
+    if text[at - 1] in _BEFORE_NAMED:
+        before = text[max(0, at - 32) : at]
+        if _NAME_HINT.search(before):
+            return NAMED.search(before) is not None
+    return text.endswith("wa.me/", 0, at)
 
 
 def _is_number(kind: str, written: str, before: str) -> bool:

@@ -2,6 +2,7 @@
 
 import re
 import socket
+from functools import lru_cache
 from ipaddress import ip_address as parsed
 from ipaddress import ip_network
 from typing import Any
@@ -9,6 +10,7 @@ from urllib.parse import quote
 
 from firsthand.consent.said import read
 from firsthand.event import Event
+from firsthand.personal import scrub
 from firsthand.vendors.fields import Fields
 
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.I)
@@ -31,6 +33,18 @@ def ip_address(context: Fields) -> str | None:
             return address
     context.leave_out("ip", "an IPv4 or IPv6 address; of several, the first public one is taken")
     return None
+
+
+def user_agent(context: Fields) -> str | None:
+    """Without what it may say of a person: apps write their own."""
+    found = context.get("userAgent")
+    return _scrubbed(found) or None if isinstance(found, str) else context.text("userAgent")
+
+
+@lru_cache(maxsize=1024)
+def _scrubbed(user_agent: str) -> str:
+    """Few come again and again."""
+    return scrub(user_agent).strip()
 
 
 def _is_address(text: str) -> bool:

@@ -16,7 +16,7 @@ from firsthand.vendors.fields import Fields, known
 from firsthand.vendors.hashing import hash_email
 from firsthand.vendors.ids import sound_id
 from firsthand.vendors.useragent import device
-from firsthand.vendors.visitor import advertising_ids, country_and_language, ip_address, tcf_query
+from firsthand.vendors.visitor import advertising_ids, country_and_language, ip_address, tcf_query, user_agent
 
 encode = json.Encoder().encode
 NOBODY = (
@@ -62,16 +62,16 @@ def envelope(settings: CriteoS2S, given: Input, notes: Notes) -> dict[str, Any]:
     event, allowed = given.event, given.consent.decision == "allow"
     context, properties = Fields(event.context, "context.", notes), Fields(event.properties, "properties.", notes)
     visitor = Fields({"anonymousId": event.anonymous_id}, "", notes)
-    user_agent = context.scrubbed("userAgent")
+    agent = user_agent(context)
     country, language = country_and_language(context) if settings.country_language else (None, None)
     body = {
         "account": settings.partner_id,
         "version": "s2s_v1.0.0",
-        "site_type": device(user_agent)[0] if user_agent else None,  # d, m or t
+        "site_type": device(agent)[0] if agent else None,  # d, m or t
         "ip": ip_address(context) if allowed else None,
         "full_url": context.url("page.url", given.origin) or properties.url("url", given.origin),
         "previous_url": context.url("page.referrer") or properties.url("referrer"),
-        "useragent": user_agent,
+        "useragent": agent,
         "retailer_visitor_id": visitor.text("anonymousId") if allowed else None,
         "country": country,
         "language": language,
