@@ -32,6 +32,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """`FIRSTHAND_COLLECT_HOST`; 127.0.0.1 where a proxy on the same machine stands in front."""
     collect_port: int = 8080
     """`FIRSTHAND_COLLECT_PORT`; 0 takes any free port."""
+    collect_connections: int = 10_000
+    """How many clients may be connected at once (`FIRSTHAND_COLLECT_CONNECTIONS`); those above are answered 503."""
+    collect_pause: float = 10.0
+    """Seconds that a request may stand still, and its head may take (`FIRSTHAND_COLLECT_PAUSE`)."""
+    collect_seconds: float = 60.0
+    """Seconds that the body of a request may take (`FIRSTHAND_COLLECT_SECONDS`)."""
     control_port: int = 8084
     """`FIRSTHAND_CONTROL_PORT`; 0 takes any free port."""
     emulator_url: str = "http://127.0.0.1:9090"
@@ -64,6 +70,22 @@ def _port(text: str) -> int:
     raise Unreadable(f'"{text}" is not a port', "give a number from 0 to 65535")
 
 
+def _count(text: str) -> int:
+    if text.isascii() and text.isdigit() and 0 < int(text) <= 1_000_000:
+        return int(text)
+    raise Unreadable(f'"{text}" is not a number of connections', "give a whole number from 1 to 1000000")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if 0 < seconds <= 3600:
+        return seconds
+    raise Unreadable(f'"{text}" is not a number of seconds', "give a number above 0, up to 3600")
+
+
 def _secret_key(text: str) -> str:
     if len(text) >= 32:
         return text
@@ -94,6 +116,9 @@ _READ: dict[str, Callable[[str], Any]] = {
     "public_url": _base_url(page_url),
     "collect_host": str,
     "collect_port": _port,
+    "collect_connections": _count,
+    "collect_pause": _seconds,
+    "collect_seconds": _seconds,
     "control_port": _port,
     "emulator_url": _base_url(endpoint_url),
 }

@@ -42,6 +42,9 @@ def test_everything_set() -> None:
     [
         ("FIRSTHAND_COLLECT_PORT", "eighty", '"eighty" is not a port'),
         ("FIRSTHAND_CONTROL_PORT", "65536", '"65536" is not a port'),
+        ("FIRSTHAND_COLLECT_CONNECTIONS", "0", '"0" is not a number of connections'),
+        ("FIRSTHAND_COLLECT_PAUSE", "nan", '"nan" is not a number of seconds'),
+        ("FIRSTHAND_COLLECT_SECONDS", "soon", '"soon" is not a number of seconds'),
         ("FIRSTHAND_CONTROL_PORT", "8080", "can't both listen on port 8080"),
         ("FIRSTHAND_EVENT_LOG", "kafka://broker:9092/events", "kafka:// is not built in yet"),
         ("FIRSTHAND_DATABASE", "postgresql://user:hunter2@db/x", "postgresql:// is not built in yet"),

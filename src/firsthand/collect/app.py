@@ -31,10 +31,12 @@ from firsthand.collect.parse import (
 )
 from firsthand.collect.paths import BATCHES, BEACON, HEALTH, PIXELS, SIGNED, SINGLES, VISITOR, without_slash
 from firsthand.collect.request import (
+    PATIENCE,
     Answer,
     Body,
     HeaderList,
     Headers,
+    Patience,
     Receive,
     Request,
     Scope,
@@ -54,6 +56,8 @@ log = structlog.get_logger()
 
 JSON = (b"content-type", b"application/json")
 SUCCESS = b'{"success":true}'
+CLOSING = (401, 413)
+"""Statuses after which nothing more is taken on a connection."""
 _encode = msgspec.json.Encoder().encode
 
 
@@ -76,6 +80,7 @@ class Collector:
         secret: Secret | None = None,
         public_url: str | None = None,
         emulator_url: str = "",
+        patience: Patience = PATIENCE,
         undelivered: Callable[[], str | None] = lambda: None,
     ) -> None:
         self._log = event_log
@@ -83,6 +88,7 @@ class Collector:
         self._clock = clock
         self._secret = secret or Secret(os.urandom(32))
         self._public_url = public_url
+        self._patience = patience
         self._syncs = Syncs(self._secret, clock, self._visit, self._keep, public_url, emulator_url)
         self.reload(sources, integrations)
 
@@ -97,12 +103,15 @@ class Collector:
         if scope["type"] != "http":
             return
         headers: Headers = dict(scope["headers"])
-        incoming = Body(scope["method"], headers, receive)
+        incoming = Body(scope["method"], headers, receive, self._patience)
         try:
             status, body, extra = await self._route(scope, headers, incoming)
         except Exception as error:
             status, body, extra = _refusal(scope["path"], error)
-            await incoming.discard()
+            if status != 408:
+                await incoming.discard()
+            if incoming.unfinished and status not in CLOSING:
+                extra = [*extra, (b"connection", b"close")]
         if b"origin" in headers and scope["path"] != script.PATH:
             extra = [*extra, *self._access.cors(headers, refused=status >= 400)]
         if status not in (204, 304):
@@ -310,6 +319,6 @@ def _refusal(path: str, error: Exception) -> Answer:
         headers.append((b"allow", fault.allow.encode()))
     if path.startswith("/v1/pixel/"):
         return fault.status, pixel.GIF, [*pixel.HEADERS, pixel.error_header(fault), *headers]
-    if fault.status in (401, 413):
+    if fault.status in CLOSING:
         headers.append((b"connection", b"close"))
     return fault.status, _encode({"success": False, "error": fault.as_json()}), [JSON, *headers]

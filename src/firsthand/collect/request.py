@@ -1,7 +1,8 @@
 """A request as the collector looks at it: its headers, its body within bounds, and who is at the other end."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -18,6 +19,17 @@ Answer = tuple[int, bytes, HeaderList]
 """Status, body, headers."""
 
 DISCARD_BYTES = 64 << 20
+
+
+class Patience(NamedTuple):
+    """Seconds: how long a request may stand still, and how long its body may take as a whole. Its head must be there
+    within the first of these."""
+
+    pause: float = 10.0
+    whole: float = 60.0
+
+
+PATIENCE = Patience()
 
 
 class Request(msgspec.Struct, gc=False):
@@ -38,8 +50,10 @@ class Request(msgspec.Struct, gc=False):
 class Body:
     """What a client sends, read as far as it may be."""
 
-    def __init__(self, method: str, headers: Headers, receive: Receive) -> None:
+    def __init__(self, method: str, headers: Headers, receive: Receive, patience: Patience = PATIENCE) -> None:
         self._receive = receive
+        self._patience = patience
+        self._until: float | None = None
         self._length = headers.get(b"content-length", b"0")
         self._more = method in ("POST", "PUT", "PATCH")
 
@@ -58,7 +72,7 @@ class Body:
 
     async def discard(self) -> None:
         """Take what is left of a refused body and forget it: most clients read no answer before they have sent all,
-        and would see a broken connection instead. There is an end to this patience."""
+        and would see a broken connection instead. There is an end to this patience: see `unfinished`."""
         left = DISCARD_BYTES
         while self._more and left > 0:
             try:
@@ -66,8 +80,22 @@ class Body:
             except Fault:
                 return
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether some of it was not waited for, so that nothing else can come on this connection."""
+        return self._more
+
     async def _next(self) -> bytes:
-        message = await self._receive()
+        now = asyncio.get_running_loop().time()
+        if self._until is None:
+            self._until = now + self._patience.whole
+        try:
+            async with asyncio.timeout_at(min(self._until, now + self._patience.pause)):
+                message = await self._receive()
+        except TimeoutError:
+            pause, whole = self._patience
+            said = f"a body may pause for {pause:g} s and take {whole:g} s in all: send smaller batches"
+            raise Fault(408, "body_timeout", said) from None
         if message["type"] == "http.disconnect":
             self._more = False
             raise Fault(400, "incomplete_body", "the connection ended before the body did")

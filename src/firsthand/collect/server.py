@@ -16,7 +16,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from firsthand import runtime, secret
 from firsthand.collect import erasing
 from firsthand.collect.app import Collector
+from firsthand.collect.connections import protocol, room
 from firsthand.collect.hosts import suffixes
+from firsthand.collect.request import Patience
 from firsthand.config import Integration
 from firsthand.config.faults import ConfigError
 from firsthand.eventlog.sqlite import SqliteLogWriter
@@ -94,6 +96,7 @@ async def _serve(settings: Settings, listener: socket.socket, key: Secret) -> No
     state = State.open(settings.data)
     version, process = state.version(), state.process()
     event_log = SqliteLogWriter(settings.data, max_bytes=process.log.max_bytes, max_age=process.log.max_age)
+    patience = Patience(settings.collect_pause, settings.collect_seconds)
     suffixes()  # read now, not while the first page waits
     collector = Collector(
         state.sources(),
@@ -101,13 +104,14 @@ async def _serve(settings: Settings, listener: socket.socket, key: Secret) -> No
         integrations=_integrations(state),
         secret=key,
         public_url=settings.public_url,
+        patience=patience,
         emulator_url=settings.emulator_url,
         undelivered=lambda: f"the ledger is damaged: {REMEDY}" if noted(settings.data) else None,
     )
     entry = Entry(collector, process.trusted_proxies)
     config = uvicorn.Config(
         entry,
-        http="httptools",
+        http=protocol(patience, room(settings.collect_connections)),
         loop="none",
         ws="none",
         lifespan="off",
