@@ -269,6 +269,10 @@ def main() -> int:
     ]
     sample = random.Random(asked.seed).sample(found, len(found))
     sample = [mutant for mutant in sample if mutant.name not in known][: asked.count]
+    paths, names = {mutant.path for mutant in found}, {mutant.name for mutant in found}
+    for name in known:
+        if not asked.match and name.partition(" ")[0] in paths and name not in names:
+            print(f"no longer there, but in {EQUIVALENT.name}: {name}")
     print(f"seed {asked.seed}: {len(sample)} of {len(found)} mutants, {asked.seconds:g} seconds", flush=True)
     os.nice(10)
     became: Counter[tuple[str, str]] = Counter()

@@ -1,13 +1,16 @@
 """Collect's part of an erasure: what was found goes from the log, once, and a fault costs that erasure alone."""
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import apsw
 import pytest
+import structlog
 
-from firsthand.collect.erasing import work
+from firsthand.collect import erasing
+from firsthand.collect.erasing import follow, work
 from firsthand.event import Event, decoder, encoder
 from firsthand.eventlog.base import Record, Row, visitor_hash
 from firsthand.eventlog.sqlite import SqliteLogWriter
@@ -96,6 +99,30 @@ async def test_a_fault_of_ours_ends_this_erasure_and_no_other(tmp_path: Path, st
     await work(state, log)
     assert state.erasures.get(broken).state == "failed"
     assert state.erasures.get(id).log_done
+    await log.close()
+
+
+async def test_the_log_of_the_gateway_says_once_that_something_stands_in_the_way(
+    tmp_path: Path, state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(erasing, "LOOK_SECONDS", 0.001)
+    log = Busy(tmp_path)
+    log.fault = apsw.BusyError("a reader is in the way")
+    with structlog.testing.capture_logs() as said:
+        following = asyncio.create_task(follow(state, log))
+        for times in (1, 2):  # it is said again when it comes back after all went well
+            log.fault = apsw.BusyError("a reader is in the way")
+            id = state.erasures.begin(plan(1))
+            looked = len(log.asked)
+            while len(log.asked) < looked + 3:
+                await asyncio.sleep(0.001)
+            assert [line["event"] for line in said] == ["an erasure cannot go on"] * times
+            log.fault = None
+            while not state.erasures.get(id).log_done:
+                await asyncio.sleep(0.001)
+            await work(state, log)
+        following.cancel()
+    await asyncio.gather(following, return_exceptions=True)
     await log.close()
 
 

@@ -6,7 +6,9 @@ import msgspec
 import pytest
 from tests.collect.client import BROWSER, SITE, Client, item
 
+from firsthand.config import Integration
 from firsthand.placeholders import WORDS, clean_id
+from firsthand.vendors import registry
 
 NOBODY: list[tuple[Any, str]] = [
     (0, "0"),
@@ -107,6 +109,17 @@ async def test_vendors_ids_are_held_against_the_same_list() -> None:
     await client.track(context={"ids": ids})
     assert client.log.events[0].context["ids"] == {"raptor_sid": "s1", "other": "12"}
     assert client.log.noted == {("placeholder", "shop", "undefined"): 1, ("placeholder", "shop", "0"): 1}
+
+
+async def test_a_vendors_id_among_the_traits_is_held_against_it_too() -> None:
+    traits = {"criteo_gum_id": "null", "criteo_gum_id@123": "undefined", "nickname": "null"}
+    for sources, left in ((None, {"nickname": "null"}), (("tills",), traits)):
+        settings = registry()["criteo-s2s"].settings(partner_id="12345", mapping_key="123")
+        client = Client(
+            integrations=[Integration(key="criteo", vendor="criteo-s2s", settings=settings, sources=sources)]
+        )
+        await client.post("/v1/identify", {"userId": "u1", "traits": traits})
+        assert client.log.events[0].traits == left, "no vendor's where none is fed by this source"
 
 
 async def test_a_pixel_names_nobody_either() -> None:

@@ -56,7 +56,9 @@ def test_where_gdpr_does_not_apply_no_string_makes_it_another_answer() -> None:
 
 
 def test_strings_that_grant_other_purposes_or_no_vendor_are_of_other_kinds() -> None:
-    strings = [encode(purposes, vendors) for purposes in ([1, 3, 4], [1, 3], [1]) for vendors in ([91], [])]
+    strings = [
+        encode(purposes, vendors) for purposes in ([1, 2, 3, 4], [1, 3, 4], [1, 3], [1]) for vendors in ([91], [])
+    ]
     assert remembered(*map(tcf, strings)) == [*map(tcf, strings)]
     assert remembered(tcf(encode([1, 3, 4], [91])), tcf(encode([1, 3, 4], [91, 755]))) == [
         tcf(encode([1, 3, 4], [91, 755]))

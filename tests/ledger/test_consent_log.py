@@ -13,7 +13,7 @@ from firsthand.consent import Decision
 from firsthand.ledger import consent_proof, consent_verify
 from firsthand.ledger.base import LedgerUnavailable
 from firsthand.ledger.consent_log import HEADS
-from firsthand.ledger.consent_proof import Broken, ConsentReader, NoConsentLog
+from firsthand.ledger.consent_proof import Broken, ConsentReader, NoConsentLog, Place
 from firsthand.ledger.consent_verify import Verified, verify
 from firsthand.ledger.records import Delivery, Detail, Exchange, LaneBatch, State
 from firsthand.ledger.sqlite import SqliteLedger
@@ -449,6 +449,30 @@ def test_it_names_nobody(books: Books) -> None:
     assert "4242424242" not in decisions
     books.execute("UPDATE deliveries SET state = 'filtered', code = 'erased', visitor = 0, detail = '{}', event = NULL")
     assert books.verify().rows == 0
+
+
+@pytest.mark.parametrize(
+    ("wanted", "shown"),
+    [
+        ({}, []),
+        ({"integration": "criteo"}, [1, 2, 3]),
+        ({"integration": "raptor"}, []),
+        ({"places": {Place("criteo", 0, 2, 0)}}, [2]),
+        ({"integration": "criteo", "places": {Place("criteo", 0, 3, 0), Place("criteo", 0, 9, 0)}}, [3]),
+        ({"integration": "raptor", "places": {Place("criteo", 0, 3, 0)}}, []),
+    ],
+)
+def test_an_export_of_some_shows_these_and_proves_the_others_without_them(
+    books: Books, wanted: dict[str, Any], shown: list[int]
+) -> None:
+    for position in (1, 2, 3):
+        books.commit(delivery(position))
+    reader = ConsentReader(books.folder)
+    lines = list(consent_proof.lines(reader, **wanted))
+    reader.close()
+    assert [line["position"] for line in lines if line["kind"] == "decision"] == shown
+    with_content = [line["sequence"] for line in lines if line["kind"] == "commit" and "decisions" in line]
+    assert with_content == (shown or ([] if wanted else [1, 2, 3]))
 
 
 def test_the_log_of_a_delivery_that_is_replayed_keeps_both(books: Books) -> None:
