@@ -139,6 +139,11 @@ def test_its_tc_string_and_us_privacy_count_like_any() -> None:
     assert not may_store({"gpp": f"DBABM~{GRANTS_NOTHING}"}, Cookies())
 
 
+def test_its_tc_string_is_no_answer_either_while_the_tool_still_asks() -> None:
+    asking = {"tcf": {"gdprApplies": True, "eventStatus": "cmpuishown"}, "gpp": f"DBABM~{GRANTS_CRITEO}"}
+    assert decide_consent(asking, Policy(basis="tcf", vendor_id=91)).decision == "hold"
+
+
 def test_what_the_event_says_itself_wins() -> None:
     own = {"tcf": {"gdprApplies": True, "tcString": GRANTS_CRITEO}, "gpp": f"DBABM~{GRANTS_NOTHING}"}
     assert decide_consent(own, Policy(basis="tcf", vendor_id=91)).decision == "allow"

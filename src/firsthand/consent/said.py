@@ -41,9 +41,9 @@ def read(consent: Any) -> Said:
     if not isinstance(consent, dict) or not consent:
         return NOTHING
     tcf = consent.get("tcf")
-    applies, tc_string = None, ""
+    applies, tc_string, asking = None, "", False
     if isinstance(tcf, dict):
-        applies = yes_or_no(tcf.get("gdprApplies"))
+        applies, asking = yes_or_no(tcf.get("gdprApplies")), tcf.get("eventStatus") == ASKING
         tc_string = _answered(tcf)
     us_privacy, opted_out = _text(consent.get("usPrivacy")), ""
     if gpp := _text(consent.get("gpp")):
@@ -56,7 +56,7 @@ def read(consent: Any) -> Said:
         else:
             opted_out = found.opted_out
             us_privacy = us_privacy or found.us_privacy
-            if not tc_string and applies is not False:
+            if not tc_string and not asking and applies is not False:
                 tc_string, applies = found.tc_string, True if EU in named else applies
     gpc, destinations = yes_or_no(consent.get("gpc")) is True, read_switches(consent.get("destinationPreferences"))
     return Said(applies, tc_string, _categories(consent), gpc, us_privacy, opted_out, destinations)
