@@ -78,6 +78,16 @@ async def test_a_vendor_that_hangs_keeps_no_other_replay_waiting(world: World) -
         assert asked.jobs["1"].state == "running"
 
 
+async def test_one_is_known_to_run_from_its_first_moment(world: World) -> None:
+    """Whoever watches it, and a process that is killed, must not take it for one that waits."""
+    await dead_ones(world, "toy")
+    asked = Asked()
+    asked.ask("1", "toy")
+    async with replaying(world, asked) as replays:
+        await replays.look()
+        assert asked.jobs["1"].state == "running"
+
+
 async def test_one_is_cancelled_though_its_vendor_hangs(world: World) -> None:
     """What is under way ends as it may; what waited for its turn is not sent."""
     await dead_ones(world, "toy")

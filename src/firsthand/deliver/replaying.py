@@ -74,6 +74,8 @@ class Replays:
                 reason = "is not enabled" if lane else "does not run"
                 await self._end(job, "failed", {"error": f"{job.integration} {reason}"})
                 continue
+            if await asyncio.to_thread(self._state.update_replay, job.id, "running") != "running":
+                continue  # it was cancelled just now
             progress = replay.Progress()
             task = asyncio.create_task(self._run(job, lane, progress))
             self._running[job.integration] = Running(job, lane, progress, task)

@@ -262,7 +262,7 @@ class State:
         query = live_revisions().where(integrations.c.removed_at.is_(None)).order_by(integrations.c.key)
         rows = connection.execute(query).all()
         first = sa.select(revisions.c.integration, revisions.c.created_at).where(revisions.c.number == 1)
-        since = dict(connection.execute(first).tuples().all())
+        since = {row.integration: row.created_at for row in connection.execute(first)}
         found = []
         for row in rows:
             try:
