@@ -132,6 +132,33 @@ async def test_what_was_settled_ahead_of_the_cursor_is_not_lost(world: World) ->
 
 
 @pytest.mark.parametrize("enabled", [True, False])
+async def test_what_was_settled_behind_a_gap_is_counted_once_and_not_sent_again(world: World, enabled: bool) -> None:
+    """A crash with one event under way, and then the log loses that one alone."""
+
+    async def answer(call: Any) -> Any:
+        if call.ids == ["m0"]:
+            await asyncio.Event().wait()
+        return ok()
+
+    world.answer = answer
+    await world.start(toy(concurrency=64))
+    await world.collect(*(event(f"m{n}", visitor=str(n)) for n in range(10)))
+    await world.settle()
+    await world.crash()
+    damage(world, 1)
+    before = [id for id in world.sent() if id != "m0"]
+    await world.start(toy(concurrency=64, enabled=enabled))
+    await world.settle()
+    counts = await world.counts()
+    assert counts.reasons.get("log_damaged") == 1
+    assert (counts.pending, counts.balanced, counts.recounted) == (0, True, True)
+    assert before
+    assert sorted(id for id in world.sent() if id != "m0") == sorted(
+        before if not enabled else {f"m{n}" for n in range(1, 10)}
+    )
+
+
+@pytest.mark.parametrize("enabled", [True, False])
 async def test_a_disabled_lane_records_gaps_too(world: World, enabled: bool) -> None:
     await world.start(toy())
     await world.stop()

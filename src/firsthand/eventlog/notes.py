@@ -29,12 +29,11 @@ Counts = Counter[tuple[Noted, str, str]]
 
 class Notes:
     """Counted in memory, and written from time to time with what else is written: `take`, then `write`, and where that
-    failed `put_back`. Not safe to use from two threads at once."""
+    failed `put_back`. The file has the tables of `SCHEMA`. Not safe to use from two threads at once."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._counts: Counts = Counter()
         self._known: dict[tuple[str, str], set[str]] = {}
-        db.execute(SCHEMA)
         with contextlib.suppress(apsw.CorruptError):
             _take_over_refusals(db)
             for kind, source, value in db.execute("SELECT kind, source, value FROM noted"):

@@ -19,6 +19,7 @@ from pathlib import Path
 import apsw
 import structlog
 
+from firsthand.eventlog import notes
 from firsthand.eventlog.base import FORMAT, PARTITIONS, DamagedLog, LogUnavailable, Noted, Position, Record
 from firsthand.eventlog.erasing import Redact, erase
 from firsthand.eventlog.files import checksum, has_room, transaction
@@ -98,8 +99,8 @@ class SqliteLogWriter:
             self._db.pragma(*pragma.split("="))
         self._db.pragma("secure_delete", "fast")  # what goes from a page that stays in use is overwritten
         with transaction(self._db):  # whoever reads meanwhile finds nothing or all of it
-            self._db.execute(SCHEMA)
-            self._notes = Notes(self._db)
+            self._db.execute(SCHEMA + notes.SCHEMA)
+        self._notes = Notes(self._db)
         self._sources: dict[str, int] = {key: id for id, key in self._db.execute("SELECT id, key FROM sources")}
         # Each commit ends in a mark, and the newest mark outlives all events.
         newest = "SELECT position, count FROM marks WHERE source = ? ORDER BY position DESC LIMIT 1"
