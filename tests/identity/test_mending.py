@@ -129,3 +129,21 @@ async def test_delivery_goes_on(tmp_path: Path) -> None:
         await world.settle()
         assert len(world.sent()) == 800
         assert world.hub.position(0) == 800
+
+
+@pytest.mark.parametrize("salt", ["'a text'", "42", "1.5"])
+def test_a_salt_of_another_kind_is_damage(tmp_path: Path, salt: str) -> None:
+    """No key means anything without it: the hub begins anew, rather than know nobody or end on each event."""
+    shop = Shop(tmp_path)
+    shop.see(event(anonymous_id="a-1", ids={GUM: "gum-1"}))
+    shop.hub.close()
+    db = apsw.Connection(str(tmp_path / "identity.db"))
+    db.execute(f"UPDATE salt SET salt = {salt}")
+    db.close()
+    shop.open()
+    assert shop.hub.position(0) == 0, "the log is observed again"
+    shop.position = 0
+    shop.see(event(anonymous_id="a-1", ids={GUM: "gum-1"}))
+    shop.reopen()
+    assert shop.gum("a-1") == "gum-1"
+    shop.hub.close()

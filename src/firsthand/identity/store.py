@@ -52,7 +52,10 @@ class ProfileReader:
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
-        self._salt: bytes = db.execute("SELECT salt FROM salt").get or b""
+        salt = db.execute("SELECT salt FROM salt").get
+        if not isinstance(salt, bytes | None):
+            raise apsw.CorruptError("the salt is none")
+        self._salt = salt or b""
 
     def close(self) -> None:
         self._db.close()
