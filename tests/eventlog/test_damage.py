@@ -12,8 +12,9 @@ import pytest
 from tests.contract.logs import HOUR, NOW, SqliteLog, message_id, record, sqlite_log
 from tests.eventlog.damage import damage, overwrite, pages
 
-from firsthand.eventlog import sqlite
+from firsthand.eventlog import mending, sqlite
 from firsthand.eventlog.base import DamagedLog, Gap, LogUnavailable, Record, Row
+from firsthand.eventlog.files import log_bytes
 from firsthand.eventlog.sqlite import SqliteLogWriter
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 
@@ -116,6 +117,38 @@ async def test_damaged_marks_are_mended(place: int) -> None:
             assert +Counter(log.reader.counts(0, upto)) == Counter(source(n) for n in range(upto)), upto
 
 
+@pytest.mark.parametrize("place", range(5))
+async def test_what_each_source_had_sent_outlives_its_marks(place: int) -> None:
+    """Whichever page of them is lost, with events beside it: the next process counts on from there."""
+    async with sqlite_log() as log:
+        for number in range(600):
+            await log.writer.append([record(f"m{number}", source(number), at=NOW)])
+        await log.writer.close()
+        log.reader.close()
+        path = log.directory / "events.db"
+        marks, events = pages(path, "marks"), pages(path, "events")
+        log._open()  # at its start it would have refused to go on
+        overwrite(path, marks[place % len(marks)][0], 4096)
+        for damaged in (events[len(events) // 3], events[-1]):
+            overwrite(path, damaged[0], 4096)
+        log.writer._db.pragma("shrink_memory")
+        log.reader.close()
+        log.reader = SqliteLogReader(log.directory)
+        assert await log.writer.append([event(601)]) == 1  # of one source: the other has no mark behind the damage
+        await log.reopen()
+        assert log.reader.counts(0, 601) == Counter(source(n) for n in [*range(600), 601])
+        assert await log.writer.append([event(602), event(603)]) == 2
+        assert log.reader.counts(0, 603) == Counter(source(n) for n in [*range(600), 601, 602, 603])
+
+
+async def test_a_gap_may_be_wider_than_what_is_copied_at_once(log: SqliteLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mending, "CHUNK", 7)
+    await damage(log, "events", 0, 4, 5, 6, -1)
+    ids, lost = await everything(log.reader)
+    assert await log.writer.append([event(EVENTS)]) == 1
+    assert await everything(log.reader) == ([*ids, f"m{EVENTS}"], lost)
+
+
 async def test_retention_by_age_goes_on_behind_a_damaged_first_page(log: SqliteLog) -> None:
     log.time.now += 2 * HOUR
     await log.writer.append([event(EVENTS, at=log.time.now)])
@@ -151,15 +184,17 @@ async def test_without_room_for_mending_events_are_refused_until_there_is(
     log: SqliteLog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await damage(log, "events", -1)
-    usage = shutil.disk_usage(log.directory)
+    usage, needed = shutil.disk_usage(log.directory), 2 * log_bytes(log.writer._db)  # a copy, and a transaction of it
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "disk_usage", lambda path: usage._replace(total=1 << 20, free=100 << 10))
+        patch.setattr(shutil, "disk_usage", lambda path: usage._replace(total=1 << 20, free=needed - 1))
         with pytest.raises(LogUnavailable, match="mending it takes"):
             await log.writer.append([event(EVENTS)])
     with pytest.raises(LogUnavailable, match="could not be mended"):
         await log.writer.append([event(EVENTS)])
     log.time.now += sqlite.MEND_AGAIN_SECONDS
-    assert await log.writer.append([event(EVENTS)]) == 1
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "disk_usage", lambda path: usage._replace(total=1 << 20, free=needed))
+        assert await log.writer.append([event(EVENTS)]) == 1
     assert [file.name for file in log.directory.glob("*mended*")] == []
 
 

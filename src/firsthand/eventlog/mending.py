@@ -35,7 +35,7 @@ def mend(directory: Path, db: apsw.Connection, head: Position, counts: Mapping[i
     if shutil.disk_usage(directory).free < needed:
         raise LogUnavailable(f"the event log is damaged; mending it takes {needed >> 20} MiB of free disk", 60)
     forget_copy(directory)
-    reader = SqliteLogReader(directory)
+    reader = _Reader(directory, head)
     create_private(directory / COPY)
     copy = apsw.Connection(str(directory / COPY))
     try:
@@ -58,6 +58,17 @@ def forget_copy(directory: Path) -> None:
     """Remove what a mending that was cut off left behind."""
     for suffix in ("", "-journal"):
         (directory / (COPY + suffix)).unlink(missing_ok=True)
+
+
+class _Reader(SqliteLogReader):
+    """Reads what can be read, also where the newest mark can't."""
+
+    def __init__(self, directory: Path, head: Position) -> None:
+        super().__init__(directory)
+        self._head = head
+
+    def head(self, shard: int) -> Position:
+        return self._head
 
 
 class _Copying:
@@ -125,8 +136,11 @@ class _Copying:
         return row.position, FORMAT, row.partition, row.visitor, source, row.received_ms, crc, row.body
 
     def _lost_rows(self, gap: Gap) -> Iterator[tuple[object, ...]]:
-        """A row for each position of a gap. Whose events they were is told by the marks around it."""
-        before, after = self._reader.counts(0, gap.first - 1), self._reader.counts(0, gap.last)
+        """A row for each position of a gap. Whose events they were is told by the marks around it, where there are."""
+        try:
+            before, after = self._reader.counts(0, gap.first - 1), self._reader.counts(0, gap.last)
+        except apsw.CorruptError:
+            before = after = {}
         sources = [self._ids[key] for key in after for _ in range(after[key] - before.get(key, 0))]
         received_ms = self._next_received(gap.last)
         for index, position in enumerate(range(gap.first, gap.last + 1)):
