@@ -57,7 +57,7 @@ DECODED = re.compile(rb"[\w.+\-\x80-\xff]+@(?:[A-Za-z0-9\-\x80-\xff]+\.)+[A-Za-z
 
 def has_email(text: str) -> bool:
     """Whether there is an address in it, with a domain that has a dot."""
-    if _has_sign(text) and EMAIL.search(text) is not None:
+    if has_sign(text) and EMAIL.search(text) is not None:
         return True
     return len(text) >= _SHORTEST and bool(_encoded(text))
 
@@ -91,7 +91,7 @@ def hint(text: str) -> str:
 
 def replace_emails(text: str, by: Replace) -> str:
     """Also where there is but an `@` between two characters; what it stands in is replaced from mark to mark."""
-    if _has_sign(text):
+    if has_sign(text):
         text = PIECE.sub(lambda piece: by(piece[0], plain(piece[0])) if AT.search(piece[0]) else piece[0], text)
     if len(text) >= _SHORTEST:
         for start, end, address in reversed(_encoded(text)):
@@ -125,7 +125,7 @@ _U_CODE = re.compile(r"%u([0-9a-f]{4})", re.I)
 _ESCAPE = re.compile(r"\\(?:u00|x)40")
 
 
-def _has_sign(text: str) -> bool:
+def has_sign(text: str) -> bool:
     """Every form of an `@` has one of these in it."""
     if "@" in text:
         return True

@@ -4,6 +4,7 @@ Two guests with the user id `0` are two people. Taken for one, the second one's 
 one's address and consent. So such an id is dropped wherever ids are read; the event stays.
 """
 
+import re
 from hashlib import blake2b
 from typing import Any
 
@@ -11,15 +12,27 @@ from firsthand.event import Event, decoder
 
 WORDS = (
     "0", "-1", "null", "undefined", "none", "nan", "nil", "false", "true", "[object Object]", "{}", "[]", "anonymous",
-    "guest", "unknown", "n/a", "00000000-0000-0000-0000-000000000000",
+    "guest", "unknown", "n/a", "not set", "00000000-0000-0000-0000-000000000000",
 )  # fmt: skip
-"""No id is one of these, in any case."""
+"""No id is one of these, in any case, also in brackets: Google Analytics writes `(not set)`, .NET `(null)`."""
 BLANK = "(blank)"
-"""How an id is counted that is nothing but blanks, or quotes around nothing."""
-_WORDS = {word.casefold(): word for word in WORDS} | {"": BLANK, "0" * 32: WORDS[-1]}
-_LONGEST = max(map(len, _WORDS))
-_INVISIBLE = "\0\u200b\u2060\ufeff"
-_QUOTES = ('"', "'", "%22")
+"""How an id is counted that is nothing but blanks and signs, such as quotes around nothing, or the `-` of a server's
+log."""
+TEMPLATE = "(template)"
+"""How an id is counted that a template should have filled in, such as `{{user_id}}`."""
+UNREADABLE = "(unreadable)"
+"""How an id is counted of which a character was lost: what is left may be another's."""
+_WORDS = {word.casefold(): word for word in WORDS} | {"0" * 32: WORDS[-1]}
+_LONGEST = 100
+_INVISIBLE = "\0\xad\u061c\u180e\u200b\u200c\u200d\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\ufeff"
+_QUOTES = (
+    *(('"', '"'), ("'", "'"), ("%22", "%22"), ("%27", "%27"), ("`", "`"), ("\u201c", "\u201d"), ("\u201e", "\u201c")),
+    *(("\u2018", "\u2019"), ("\u201a", "\u2018"), ("\xab", "\xbb"), ("\xbb", "\xab")),
+)
+_BRACKETS = {"(": ")", "<": ">", "[": "]", "{": "}"}
+_SIGNS = re.compile(r"[!-/:-@\[-`{-~\s\u2010-\u2027]*")
+_NUMBER = re.compile(r"(0|-1)[.,]0+")
+_TEMPLATE = re.compile(r"\{\{.+\}\}|\{%.+%\}|[$#]\{.+\}|\[\[.+\]\]|<%.+%>|%%.+%%|<\?.+\?>", re.DOTALL)
 _IDS = ("anonymous_id", "user_id", "previous_id", "group_id")
 
 
@@ -42,14 +55,15 @@ def id_text(value: Any) -> str:
 def _bare(text: str) -> str:
     if text[:1].isalnum() and text[-1:].isalnum():
         return text  # as nearly all are: there is nothing around it
-    text = _stripped(text)
-    for quote in _QUOTES:
-        if text.startswith(quote) and text.endswith(quote) and len(text) >= 2 * len(quote):
-            return _stripped(text[len(quote) : -len(quote)])
+    text = trimmed(text)
+    for opening, closing in _QUOTES:
+        if text.startswith(opening) and text.endswith(closing) and len(text) >= len(opening) + len(closing):
+            return trimmed(text[len(opening) : -len(closing)])
     return text
 
 
-def _stripped(text: str) -> str:
+def trimmed(text: str) -> str:
+    """Without blanks at the ends, nor marks that have no width, as come along when a text is pasted."""
     if text.isascii() and text.isalnum():
         return text
     before = None
@@ -60,7 +74,21 @@ def _stripped(text: str) -> str:
 
 def placeholder(text: str) -> str | None:
     """Which placeholder an id is, once `id_text` has read it, or None where it may be somebody's."""
-    return _WORDS.get(text.casefold()) if len(text) <= _LONGEST else None
+    if text.isalnum():
+        return _WORDS.get(text.casefold()) if len(text) <= _LONGEST else None
+    if "\ufffd" in text:
+        return UNREADABLE
+    if len(text) > _LONGEST:
+        return None
+    if (word := _WORDS.get(text.casefold())) is not None:
+        return word
+    if _SIGNS.fullmatch(text):
+        return BLANK
+    if _TEMPLATE.fullmatch(text):
+        return TEMPLATE
+    if number := _NUMBER.fullmatch(text):
+        return number[1]
+    return _WORDS.get(text[1:-1].strip().casefold()) if _BRACKETS.get(text[0]) == text[-1] else None
 
 
 def clean_id(value: Any) -> str | None:

@@ -22,6 +22,23 @@ def test_two_guests_are_two_people(shop: Shop, id: str) -> None:
     assert shop.known("a", None).email == "ann@example.com"
 
 
+@pytest.mark.parametrize(
+    "email", ["none@none", "null@null.com", "guest@shop.example", "noreply@shop.example", "***@shop.de"]
+)
+def test_what_shops_write_where_they_know_no_address_links_nobody(shop: Shop, email: str) -> None:
+    shop.see(event(0, anonymous_id="a", user_id="ann", email=email, consent=YES))
+    shop.see(event(1, anonymous_id="b", user_id="ben", email=email))
+    assert closure(lambda ref: shop.hub.get("shop", ref), Ref("a", "b")).ids == {Ref("a", "b"), Ref("u", "ben")}
+    assert (shop.known("b", "ben").email, shop.answer("b")) == (None, None)
+
+
+def test_an_address_is_the_same_whatever_stands_around_it(shop: Shop) -> None:
+    shop.see(event(0, anonymous_id="a", email="Ann <ann@example.com>"))
+    shop.see(event(1, anonymous_id="b", email="mailto:Ann@example.com"))
+    known = closure(lambda ref: shop.hub.get("shop", ref), Ref("e", "ann@example.com")).ids
+    assert known == {Ref("a", "a"), Ref("a", "b"), Ref("e", "ann@example.com")}
+
+
 def test_a_vendors_id_that_is_nobodys_is_not_learned(shop: Shop) -> None:
     shop.see(event(0, "identify", anonymous_id="a", ids={"other": "null"}, traits={"criteo_gum_id": "undefined"}))
     for name in ("other", "criteo_gum_id"):

@@ -34,7 +34,6 @@ CONSENT: list[tuple[dict[str, Any], str]] = [
     ({"tcf": {"gdprApplies": False, "tcString": "CO_7c"}}, "&gdpr=0"),
     ({"tcf": {"gdprApplies": True, "tcString": "CO_7c.YAAA"}}, "&gdpr=1&gdpr_consent=CO_7c.YAAA"),
     ({"tcf": {"gdprApplies": 1, "tcString": "CO_7c"}}, "&gdpr=1&gdpr_consent=CO_7c"),
-    ({"tcf": {"gdprApplies": True, "tcString": "BO_7c"}}, "&gdpr=1&gdpr_consent=BO_7c"),
     ({"tcf": {"tcString": "CO_7c"}}, "&gdpr=1&gdpr_consent=CO_7c"),
     ({"tcf": {"gdprApplies": True, "tcString": "C{callback}&a=0"}}, "&gdpr=1&gdpr_consent=C%7Bcallback%7D%26a%3D0"),
 ]
@@ -48,7 +47,7 @@ def test_the_consent_goes_along(consent: dict[str, Any], said: str) -> None:
     assert sync.redirect_url == f"https://gum.criteo.com/sync?c=777&a=1&r=1{said}&u={{return}}"
 
 
-@pytest.mark.parametrize("string", [None, "", "garbage", 5])
+@pytest.mark.parametrize("string", [None, "", "garbage", 5, "BO_7c"])
 def test_while_gdpr_applies_without_a_string_criteo_is_not_called(string: Any) -> None:
     assert VENDOR.sync(setup(), {"tcf": {"gdprApplies": True, "tcString": string}}) is None
 

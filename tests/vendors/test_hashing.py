@@ -55,6 +55,40 @@ def test_what_is_no_address_has_no_hashes(junk: str) -> None:
     assert hash_email(junk, ALL_FORMS) is None
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        "mailto:user@example.com",
+        "MAILTO:user@example.com?subject=Hello",
+        "Jane Doe <user@example.com>",
+        '"Doe, Jane" <User@Example.com>',
+        "<user@example.com>",
+        "'user@example.com'",
+        '"user@example.com"',
+        "user@example.com.",
+        "user%40example.com",
+        "user\uff20example.com",
+    ],
+)
+def test_what_stands_around_an_address_is_no_part_of_it(written: str) -> None:
+    assert hash_email(written, ALL_FORMS) == hash_email("user@example.com", ALL_FORMS)
+
+
+@pytest.mark.parametrize(
+    "nobodys",
+    [
+        *("none@none", "null@null.com", "undefined@shop.example", "guest@shop.example", "noemail@noemail.com"),
+        *("No-Reply@shop.example", "***@example.com", "j***@example.com", "{{email}}@example.com"),
+        *("jane@example.com, joe@example.com", "jane@example.com;joe@example.com", "@", "jane@"),
+        *(hashlib.sha256(word).hexdigest() for word in (b"null", b"undefined", b"None", b"")),
+        *(hashlib.md5(b"null").hexdigest().upper(), "0" * 64, "0" * 32),
+    ],
+)
+def test_what_shops_write_where_they_know_no_address_has_no_hashes(nobodys: str) -> None:
+    """Everybody it stands for would be one person to the vendor."""
+    assert hash_email(nobodys, ALL_FORMS) is None
+
+
 def test_hash_forms_that_were_not_asked_for_are_left_out() -> None:
     sha256 = hashlib.sha256(b"user@example.com").hexdigest()
     assert hash_email(sha256, ["md5", "sha256_md5"]) is None

@@ -7,9 +7,11 @@ from firsthand.consent import is_answer
 from firsthand.event import Event
 from firsthand.identity.mentions import compared_hash
 from firsthand.identity.profile import Answer, Profile, Ref, Seen
+from firsthand.personal import has_sign
 from firsthand.placeholders import clean_id
 from firsthand.vendors.base import AnyVendor
-from firsthand.vendors.hashing import normalise
+from firsthand.vendors.hashing import bare, normalise
+from firsthand.vendors.hashing import is_address as one_address
 
 MOST_CHARACTERS = 512
 
@@ -103,7 +105,10 @@ def addresses(lesson: Lesson) -> set[str]:
 
 
 def is_address(text: Any) -> bool:
-    return isinstance(text, str) and len(text) <= MOST_CHARACTERS and "@" in text.strip().strip("@")
+    """Whether it is one visitor's: nobody is linked by what shops write where they know none."""
+    if not isinstance(text, str) or len(text) > MOST_CHARACTERS or not has_sign(text):
+        return False
+    return one_address(normalise(text))
 
 
 class Clocks:
@@ -157,7 +162,7 @@ def teach(
                 changed.add(ref)
             clocks.links.append((profile.links, key))
     if is_address(lesson.email):
-        address = lesson.email.strip()
+        address = bare(lesson.email)
         for ref in own:
             key = (user or "") if ref.kind == "a" else ""
             profile = profiles[ref]

@@ -9,6 +9,7 @@ from firsthand.placeholders import clean_id
 from firsthand.reasons import Dead, Filtered
 from firsthand.vendors.base import Built, Input, Notes, Request, Setup
 from firsthand.vendors.fields import Fields, known
+from firsthand.vendors.hashing import bare, is_address
 from firsthand.vendors.ids import guid, vendor_id
 from firsthand.vendors.products import Shopping
 from firsthand.vendors.raptor.events import Tracking, trackings
@@ -96,4 +97,4 @@ def user_id(settings: Raptor, given: Input) -> str | None:
         found = [event.email, event.text("context", "ids", "raptor_ruid")]
     else:
         found = [event.email, vendor_id(given, "raptor_ruid", is_address=True), identity.email]
-    return next((text.strip() for text in found if text and "@" in text), None)
+    return next((address for text in found if text and is_address(address := bare(text))), None)
