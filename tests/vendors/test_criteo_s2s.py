@@ -140,7 +140,7 @@ def test_prices_keep_their_digits(price: Any, sent: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "price", [float("nan"), float("inf"), -0.01, 1e-9, 1e15, 10**15, True, [], {}, "1e3", "0x1", "١", "1\n"]
+    "price", [float("nan"), float("inf"), -0.01, 1e-9, 1e15, 10**15, True, [], {}, "1e3", "0x1", "١", "1\n1"]
 )
 def test_prices_that_are_refused(price: Any) -> None:
     event = Event(type="track", anonymous_id="v_42", properties={"product_id": "A", "price": price})
@@ -395,3 +395,13 @@ def empty(value: Any) -> bool:
     if isinstance(value, dict):
         return any(empty(entry) for entry in value.values())
     return any(empty(entry) for entry in value) if isinstance(value, list) and value else value in (None, "", [])
+
+
+@pytest.mark.parametrize("id", ["+49 176 1234567", "0176 1234567", "jane@example.com", "jane%40example.com"])
+def test_a_visitors_pseudonym_names_nobody(id: str) -> None:
+    """Shops take an address or a number for one. Neither leaves as it is, not even where nothing else is known."""
+    bought = {"order_id": "O-1", "products": [{"product_id": "A", "price": 1}]}
+    known = Event(type="track", anonymous_id=id, traits={"email": "jane@example.com"}, properties=bought)
+    assert b"retailer_visitor_id" not in (build(known, "Order Completed").body or b"")
+    with pytest.raises(Dead, match="anonymousId must be something other than an e-mail address or a phone number"):
+        build(Event(type="track", anonymous_id=id, properties=bought), "Order Completed")

@@ -10,6 +10,7 @@ from firsthand.reasons import Dead
 from firsthand.vendors.base import Notes
 from firsthand.vendors.fields import Fields, utc
 from firsthand.vendors.options import flag
+from firsthand.vendors.products import Shopping
 from firsthand.vendors.visitor import ip_address, tcf
 
 
@@ -90,7 +91,8 @@ def test_of_several_addresses_the_first_public_one_is_taken(ip: Any, taken: str)
 @pytest.mark.parametrize(
     "ip",
     [
-        *("203.0.113", "203.0.113.256", "203.0.113.07", "2001:db8", ":", "localhost", "\0", "1\0", "1.2.3.4:x"),
+        *("203.0.113", "203.0.113.256", "203.0.113.07", "2001:db8", ":", "localhost", "1\x002", "1.2.3.4:x"),
+        *("0.0.0.0", "::"),
         *("unknown", "10.0.0.6, 192.168.0.1", "127.0.0.1:80", [], {}, 17, True, "jane@example.com"),
     ],
 )
@@ -139,6 +141,7 @@ def test_what_is_left_out_names_the_entry_of_a_list() -> None:
     ("quantity", "read"),
     [
         *((2, 2), (2.0, 2), ("2", 2), ("2.0", 2), ("2.000", 2), (None, 1), (" ", 1)),
+        *((" 2 ", 2), ("2\n", 2), ("\u00a02.0\u200b", 2)),
         *((1.85, Decimal("1.85")), ("1.850", Decimal("1.850")), (0.5, Decimal("0.5"))),
     ],
 )
@@ -151,7 +154,7 @@ def test_quantities_as_shops_write_them(quantity: Any, read: int | Decimal) -> N
     "quantity",
     [
         *(0, -1, 10**9, 0.0, -0.5, 1e16, 1e-9, True, [], {}),
-        *("0.00", "1,000", "1.000,5", "2 pcs", "two", "1e3", "\u0662", "2\n"),
+        *("0.00", "1,000", "1.000,5", "2 pcs", "two", "1e3", "\u0662", "2\n2"),
     ],
 )
 def test_quantities_that_are_refused(quantity: Any) -> None:
@@ -213,3 +216,85 @@ def test_flags(setting: int | str, value: Any, found: int | None) -> None:
 )
 def test_consent_strings(given: Any, found: tuple[bool | None, str]) -> None:
     assert tcf(Event(type="track", context={"consent": {"tcf": given}})) == found
+
+
+@pytest.mark.parametrize("written", [" EUR ", "eur\n", "\u00a0EUR\u200b"])
+def test_blanks_at_the_ends_of_a_text_are_no_part_of_it(written: str) -> None:
+    assert Fields({"currency": written}, "").currency() == "EUR"
+    assert Fields({"url": " https://shop.example/\n"}, "").url("url") == "https://shop.example/"
+    assert Fields({"order_id": " O-1\n"}, "").required("order_id") == "O-1"
+
+
+@pytest.mark.parametrize(("id", "text"), [(12345, "12345"), (12345.0, "12345"), (0.0, "0"), ("12345.0", "12345.0")])
+def test_a_whole_number_is_an_id_however_it_is_written(id: Any, text: str) -> None:
+    assert Fields({"order_id": id}, "").required("order_id") == text
+    assert Fields({"order_id": id}, "").text("order_id") == text
+
+
+@pytest.mark.parametrize("id", [12345.5, 1e21, 10**25, float("nan"), True, ["1"], {"id": 1}])
+def test_what_is_no_whole_number_nor_text_is_no_id(id: Any) -> None:
+    with pytest.raises(Dead, match="order_id must be text or a whole number"):
+        Fields({"order_id": id}, "").required("order_id")
+
+
+LINE = {"product_id": "A", "price": 1}
+
+
+@pytest.mark.parametrize(
+    "products",
+    [
+        [LINE],
+        LINE,
+        {"0": LINE},
+        {"3": LINE},
+        '[{"product_id": "A", "price": 1}]',
+        [LINE, None],
+        [LINE, [], {}],
+        [LINE | {"quantity": 0}, LINE],
+        [LINE | {"quantity": "0.00"}, LINE],
+        [LINE, LINE | {"price": "-5,00"}],
+        [LINE, LINE | {"price": "\u22125.00 "}],
+        [LINE, {"product_id": 0, "price": 1}],
+        [LINE, {"product_id": "undefined", "price": 1}],
+        [LINE | {"product_id": " A "}],
+        [LINE | {"product_id": "A\u200b"}],
+    ],
+)
+def test_products_in_any_shape_that_can_only_mean_one_thing(products: Any) -> None:
+    shop = Shopping({"products": products}, "properties.")
+    assert shop.lines() == [{"id": "A", "price": 1, "quantity": 1}]
+
+
+@pytest.mark.parametrize(
+    ("products", "field"),
+    [
+        ([LINE, "B"], "properties.products[1]"),
+        ([LINE, 5], "properties.products[1]"),
+        ([[LINE]], "properties.products[0]"),
+        ([None], "properties.products[0]"),
+        ("A", "properties.products"),
+        ("[A]", "properties.products"),
+        ([], "properties.products"),
+        ({}, "properties.products"),
+        ([{"product_id": "null", "price": 1}], "properties.products[0].product_id"),
+        ([LINE | {"quantity": 0}], "properties.products[0].quantity"),
+        ([LINE, LINE | {"quantity": -1}], "properties.products[1].quantity"),
+        ([LINE, LINE | {"quantity": False}], "properties.products[1].quantity"),
+    ],
+)
+def test_products_that_may_mean_anything_are_refused(products: Any, field: str) -> None:
+    with pytest.raises(Dead) as refusal:
+        Shopping({"products": products}, "properties.").lines()
+    assert refusal.value.reason.field == field
+
+
+@pytest.mark.parametrize("line", [None, LINE | {"quantity": 0}, {"name": "tip", "price": 1}])
+def test_with_strict_lines_nothing_is_left_out(line: Any) -> None:
+    with pytest.raises(Dead):
+        Shopping({"products": [LINE, line]}, "properties.", order_lines="strict").lines()
+
+
+def test_of_a_listing_what_has_no_id_is_left_out() -> None:
+    shop = Shopping({"products": [{"product_id": "A"}, {"name": "Shirt"}, {"product_id": "B"}]}, "properties.")
+    assert shop.top(3) == ["A", "B"]
+    assert [note.field for note in shop.notes.left_out] == ["properties.products[1]"]

@@ -4,6 +4,7 @@ What is absent is None. What is malformed is a refusal by its path where a wrong
 (ids of orders and products, prices, quantities, currencies, days of a stay); any other field is left out, and noted.
 """
 
+import contextlib
 import re
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -13,6 +14,7 @@ from urllib.parse import urljoin
 import msgspec
 
 from firsthand.personal import has_email, scrub
+from firsthand.placeholders import trimmed
 from firsthand.reasons import Dead
 from firsthand.vendors.base import Notes
 from firsthand.vendors.near import TWINS, near_miss
@@ -41,7 +43,7 @@ class Fields(msgspec.Struct):
     """A JSON object of an event, read by dotted names. `path` is where it is, such as `properties.products[0].`;
     `notes` are those of the event that it is part of.
 
-    Blank text is absent: to most vendors an empty value is a fault.
+    Texts are read without blanks at their ends. Blank text is absent: to most vendors an empty value is a fault.
     """
 
     values: dict[str, Any]
@@ -54,8 +56,8 @@ class Fields(msgspec.Struct):
             value = self.values
             for step in name.split("."):
                 value = value.get(step) if isinstance(value, dict) else None
-        if isinstance(value, str) and (not value or value.isspace()):
-            value = None
+        if isinstance(value, str):
+            value = trimmed(value) or None
         return self.get(TWINS[name]) if value is None and name in TWINS else value
 
     def leave_out(self, name: str, accepted: str) -> None:
@@ -71,7 +73,7 @@ class Fields(msgspec.Struct):
         """Text, or a whole number as text. An e-mail address is left out, since none may leave unhashed."""
         value = self.get(name)
         if value is None or not (accepted := _not_text(value)):
-            return value if value is None or isinstance(value, str) else str(value)
+            return value if value is None else _as_text(value)
         self.leave_out(name, accepted)
         return None
 
@@ -80,7 +82,7 @@ class Fields(msgspec.Struct):
         value = self.get(name)
         if value is not None and (accepted := _not_text(value)):
             raise invalid(self.path + name, accepted)
-        return value if value is None else str(value)
+        return value if value is None else _as_text(value)
 
     def required(self, name: str, like: str = "") -> str:
         """The same, where the event can't be sent without it."""
@@ -177,16 +179,34 @@ class Fields(msgspec.Struct):
         entries = Fields({f"{name}[{n}]": entry for n, entry in enumerate(value or [])}, self.path, self.notes)
         return [found for entry in entries.values if (found := entries.text(entry)) is not None]
 
-    def objects(self, name: str) -> list["Fields"]:
-        """The entries of a list, each of which must be an object."""
+    def entries(self, name: str) -> list[Any]:
+        """A list, also as PHP writes one whose first entry was taken out (`{"1": …}`), as a single entry without a list
+        around it, and as JSON in a text."""
         value = self.get(name)
+        if isinstance(value, str) and value[0] in "[{":
+            with contextlib.suppress(msgspec.DecodeError):
+                value = msgspec.json.decode(value)
+        if isinstance(value, dict):
+            return list(value.values()) if all(map(str.isdecimal, value)) else [value]
         if value is not None and not isinstance(value, list):
             raise invalid(self.path + name, "a list")
-        found = []
-        for n, entry in enumerate(value or []):
-            if not isinstance(entry, dict):
-                raise invalid(f"{self.path}{name}[{n}]", "an object")
-            found.append(Fields(entry, f"{self.path}{name}[{n}].", self.notes))
+        return value or []
+
+    def objects(self, name: str, lenient: bool = False) -> list["Fields"]:
+        """The entries of a list, each of which must be an object. `lenient`: where nothing is, that is left out."""
+        found, nothing = [], []
+        for n, entry in enumerate(self.entries(name)):
+            path = f"{self.path}{name}[{n}]"
+            if isinstance(entry, dict):
+                found.append(Fields(entry, path + ".", self.notes))
+            elif not entry and lenient:
+                nothing.append((path, entry))
+            else:
+                raise invalid(path, "an object")
+        for path, entry in nothing:
+            if not found:
+                raise invalid(path, "an object")
+            self.notes.leave_out(path, entry, "must be an object")
         return found
 
 
@@ -194,7 +214,13 @@ def _not_text(value: Any) -> str | None:
     """What is accepted, where a value is no text that may leave as it is."""
     if isinstance(value, str):
         return "something other than an e-mail address" if has_email(value) else None
-    return None if type(value) is int and abs(value) < 2**63 else "text or a whole number"
+    whole = type(value) is int or (type(value) is float and value.is_integer() and abs(value) < 2**53)
+    return None if whole and abs(value) < 2**63 else "text or a whole number"
+
+
+def _as_text(value: str | float) -> str:
+    """A whole number as text; some programs write all of them as 12345.0."""
+    return value if isinstance(value, str) else str(int(value))
 
 
 def known(fields: dict[str, Any]) -> dict[str, Any]:

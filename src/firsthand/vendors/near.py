@@ -6,11 +6,12 @@ from typing import Any
 TWINS = {"order_id": "orderId", "product_id": "productId", "checkout_id": "checkoutId", "coupon_id": "couponId"}
 """Names that SDKs' own typed setters write. They are read as the others."""
 ALIKE = {
-    "order_id": ("transaction_id", "order_number", "order_no", "order_reference", "id", "number", "order", "reference"),
+    "order_id": ("transaction_id", "order_number", "order_no", "order_reference", "id", "number", "order", "reference",
+                 "increment_id", "purchase_id", "order_name", "ref", "receipt_id", "invoice_id"),
     "product_id": ("sku", "id", "item_id", "variant_id", "product_sku", "article_id", "gtin", "ean"),
     "price": ("unit_price", "item_price", "sale_price", "price_incl_tax", "list_price", "amount", "value"),
-    "products": ("items", "line_items", "order_lines", "order_items", "contents", "lines"),
-}
+    "products": ("items", "line_items", "order_lines", "order_items", "contents", "lines", "cart", "basket"),
+}  # fmt: skip
 """By the usual name of a property: what it is called elsewhere, the likeliest first. Nothing is guessed from these."""
 
 

@@ -1,5 +1,6 @@
 """The products of an event, as most vendors want them: an id, the price of one, and how many."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from math import inf
@@ -17,6 +18,9 @@ from firsthand.vendors.texts import digits
 
 T = TypeVar("T")
 CENT = 0.005
+NOTHING = re.compile(r"0+(\.0+)?")
+BELOW_0 = re.compile(r"[-\u2212] ?[0-9][0-9.,]*")
+"""Whatever the amount is: how thousands and cents are written matters to none that is left out."""
 
 
 def in_store(event: Event) -> bool:
@@ -44,7 +48,10 @@ class Shopping(Fields):
         return arrival, departure
 
     def id_of(self, product: Fields) -> str:
-        return product.required(self.product_id, like="product_id")
+        found = product.required(self.product_id, like="product_id")
+        if placeholder(found) is not None:
+            raise invalid(product.path + self.product_id, "the id of a product, not what stands where none is known")
+        return found
 
     def product(self) -> str:
         """The id of the product that the event itself is about."""
@@ -78,9 +85,12 @@ class Shopping(Fields):
             price, quantity = Raw(digits(price, quantity).encode()), 1
         return {"id": product_id, "price": price, "quantity": quantity}
 
+    def listed(self, name: str) -> list[Fields]:
+        return self.objects(name, lenient=self.order_lines == "lenient")
+
     def products(self) -> list[Fields]:
         """All that are listed: at least one."""
-        if not (found := self.objects("products")):
+        if not (found := self.listed("products")):
             raise self.missing("products")
         return found
 
@@ -104,20 +114,20 @@ class Shopping(Fields):
 
     def _no_product(self, product: Fields, dead: Dead) -> str | None:
         """Why a line is not one of a product, if it is none."""
-        if product.get(self.product_id) is None:
+        id, price, quantity = product.get(self.product_id), product.get("price"), product.get("quantity")
+        if id is None or placeholder(id_text(id)) is not None:
             return dead.reason.message
-        price = product.get("price")
-        if isinstance(price, str) and price[:1] == "-" and NUMBER.fullmatch(price[1:]):
-            price = float(price)
-        below = isinstance(price, int | float) and price < 0
-        return "a line with a price below 0, as a voucher has, is no product" if below else None
+        if _is_below_0(price):
+            return "a line with a price below 0, as a voucher has, is no product"
+        none = NOTHING.fullmatch(str(quantity)) and not isinstance(quantity, bool)
+        return "a line of none, as what was taken out again, is no product" if none else None
 
     def lines(self) -> list[dict[str, Any]]:
         return self.each(self.products(), self.line)
 
     def line_or_lines(self) -> list[dict[str, Any]]:
         """The product that the event itself is about, else those listed: beside it they may be the whole basket."""
-        listed = self.objects("products") if self.get(self.product_id) is None else []
+        listed = self.listed("products") if self.get(self.product_id) is None else []
         return self.each(listed, self.line) if listed else [self.line(self)]
 
     def amounts(self, name: str, counted: bool = True) -> dict[str, int]:
@@ -125,7 +135,7 @@ class Shopping(Fields):
         if self.get(name) is None:
             raise self.missing(name)
         found: dict[str, int] = {}
-        for product_id, many in self.each(self.objects(name), lambda product: self._amount(product, counted)):
+        for product_id, many in self.each(self.listed(name), lambda product: self._amount(product, counted)):
             found[product_id] = found.get(product_id, 0) + many
         return found
 
@@ -135,8 +145,7 @@ class Shopping(Fields):
 
     def top(self, most: int) -> list[str]:
         """The ids of the first products, by position where they have one."""
-        products = sorted(self.objects("products"), key=_position)[:most]
-        return [self.id_of(product) for product in products]
+        return self.each(sorted(self.listed("products"), key=_position), self.id_of)[:most]
 
     def reconcile(self, lines: Sequence[tuple[Number, int | Decimal]]) -> None:
         """Note what an order says that it comes to, where that is not what these prices and quantities add up to, or
@@ -152,6 +161,12 @@ class Shopping(Fields):
             return
         exact = sum((Decimal(digits(price, n)) for price, n in lines), Decimal())
         self.notes.total = Total(field and self.path + field, said, format(exact, "f"))
+
+
+def _is_below_0(price: object) -> bool:
+    if isinstance(price, str):
+        return BELOW_0.fullmatch(price) is not None
+    return isinstance(price, int | float) and price < 0
 
 
 def _number(value: object) -> str | None:

@@ -25,7 +25,9 @@ INSIDE = [ip_network(net) for net in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.
 def ip_address(context: Fields) -> str | None:
     """The visitor's address. Of several, as `X-Forwarded-For` has them, the first that is public."""
     found = context.get("ip")
-    if found is None or (isinstance(found, str) and _is_address(found)):
+    if found is None:
+        return None
+    if isinstance(found, str) and _is_address(found) and not parsed(found).is_unspecified:
         return found  # by itself it is taken as it is: in a test, all addresses are private ones
     named = ",".join(str(one) for one in found) if isinstance(found, list) else str(found)
     for text in named.split(","):

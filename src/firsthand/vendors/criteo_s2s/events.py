@@ -50,7 +50,7 @@ def criteo_event(settings: CriteoS2S, event: Event, name: str, notes: Notes) -> 
         settings.fractional_quantity,
         settings.order_lines,
     )
-    if kind == "viewList" and not shop.objects("products"):
+    if kind == "viewList" and not shop.entries("products"):
         kind = "viewPage"  # a list that names no products is a visit like any other
     timestamp = utc(event.timestamp) if event.timestamp else None
     return known({"event": kind, "timestamp": timestamp, **fields(kind, settings, event, shop)})
@@ -69,7 +69,7 @@ def fields(kind: str, settings: CriteoS2S, event: Event, shop: Shopping) -> dict
         case "addToCart":
             return {"currency": shop.currency(), "item": shop.line_or_lines()}
         case "viewBasket" | "beginCheckout":
-            if kind == "viewBasket" and shop.values.get("products") == []:
+            if kind == "viewBasket" and shop.values.get("products") in ([], {}):
                 raise Filtered("no_counterpart", "Criteo has no event for an empty basket", "properties.products")
             return {"currency": shop.currency(), "item": shop.lines()}
         case "trackTransaction":

@@ -7,12 +7,13 @@ from urllib.parse import quote
 from msgspec import json
 
 from firsthand.event import Event
+from firsthand.personal import has_personal
 from firsthand.reasons import Dead
 from firsthand.vendors.anonymity import anonymous_text, anonymous_url, ids_of
 from firsthand.vendors.base import Built, Input, Notes, Request, Setup
 from firsthand.vendors.criteo_s2s.events import criteo_event
 from firsthand.vendors.criteo_s2s.settings import CriteoS2S
-from firsthand.vendors.fields import Fields, known
+from firsthand.vendors.fields import Fields, invalid, known
 from firsthand.vendors.hashing import hash_email
 from firsthand.vendors.ids import sound_id
 from firsthand.vendors.useragent import device
@@ -24,6 +25,7 @@ NOBODY = (
     " (context.ids.criteo_gum_id), an anonymousId or a device's advertising id. A userId tells Criteo nothing; it is"
     " enough where an identify call with that userId and traits.email came before"
 )
+NO_PERSON = "something other than an e-mail address or a phone number"
 
 
 def endpoints(settings: CriteoS2S, emulator_base: str | None) -> dict[str, str]:
@@ -72,16 +74,26 @@ def envelope(settings: CriteoS2S, given: Input, notes: Notes) -> dict[str, Any]:
         "full_url": context.url("page.url", given.origin) or properties.url("url", given.origin),
         "previous_url": context.url("page.referrer") or properties.url("referrer"),
         "useragent": agent,
-        "retailer_visitor_id": visitor.text("anonymousId") if allowed else None,
+        "retailer_visitor_id": visitor_id(visitor) if allowed else None,
         "country": country,
         "language": language,
         "id": identity(settings, given, context) if allowed else {"mapping_key": settings.mapping_key},
         "events": [criteo_event(settings, event, given.name, notes)],
     }
     if allowed and anonymous(body):
-        visitor.believed("anonymousId")  # where there is one that can't be sent, that is why
+        if event.anonymous_id:
+            raise invalid("anonymousId", NO_PERSON)  # there is one that can't be sent
         raise Dead("identity_missing", NOBODY)
     return known(body if allowed else without_ids(body, event))
+
+
+def visitor_id(visitor: Fields) -> str | None:
+    """The visitor's pseudonym, unless it names the person."""
+    found = visitor.get("anonymousId")
+    if found and has_personal(found):
+        visitor.leave_out("anonymousId", NO_PERSON)
+        return None
+    return visitor.text("anonymousId")
 
 
 def without_ids(body: dict[str, Any], event: Event) -> dict[str, Any]:

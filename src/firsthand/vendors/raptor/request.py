@@ -21,6 +21,9 @@ LONGEST = 8_000
 """Bytes of an address. Servers take some 8 kB of it, and may cut off or refuse what is longer."""
 Values = dict[str, str | None]
 CAMPAIGN = ("utm_source", "utm_medium", "utm_campaign", "utm_term", "utm_content")
+SPARE = ("url", *reversed(CAMPAIGN))
+"""What goes first where an address is too long: where a link led to may be as long as it likes, and is no fact of a
+sale."""
 
 
 def endpoints(settings: Raptor, emulator_base: str | None) -> dict[str, str]:
@@ -42,27 +45,37 @@ def build(setup: Setup[Raptor], inputs: Sequence[Input]) -> Built:
     address = f"{setup.endpoints['tracking'].rstrip('/')}/{settings.customer_id}"
     if shop.channel() == "in_store":
         ids = identifiers(settings, given, encoded=settings.stream_ruid == "base64")
-        return Built(requests(f"{address}.stream", found, ids, {"source": "webhook"}), (notes,))
+        return Built(requests(f"{address}.stream", found, ids, {"source": "webhook"}, notes), (notes,))
     ids = {"coid": browser_id(given, "coid"), **identifiers(settings, given), "sid": browser_id(given, "sid")}
     page = {"v": f"firsthand-{VERSION}", "url": url, **{name: landing.get(name) for name in CAMPAIGN}}
-    return Built(requests(f"{address}.rsa", found, ids, page), (notes,))
+    return Built(requests(f"{address}.rsa", found, ids, page, notes), (notes,))
 
 
-def requests(address: str, found: list[Tracking], ids: Values, about: Values) -> list[Request]:
+def requests(address: str, found: list[Tracking], ids: Values, about: Values, notes: Notes) -> list[Request]:
     """One for each tracking, all of which must be short enough."""
     made = []
     for tracking in found:
         query = query_for(tracking, ids, about)
-        url = f"{address}?{'&'.join([f'{name}={value}' for name, value in query.items()])}"
+        url = written(address, query)
+        if len(url) > LONGEST and tracking.by_link:
+            continue
+        for name in SPARE:
+            if len(url) > LONGEST and name in query:
+                del query[name]
+                field = "context.page.url" if name == "url" else f"context.page.url?{name}"
+                notes.leave_out(field, about[name], f"must be shorter: an address has at most {LONGEST:,} bytes")
+                url = written(address, query)
         if len(url) > LONGEST:
-            if tracking.by_link:
-                continue
             most = max(query, key=lambda name: len(query[name]))
             text = f"its address is {len(url):,} bytes long, of at most {LONGEST:,}: most is {most}"
             raise Dead("field_invalid", text)
         # An order line that comes twice counts twice: Raptor is told nothing to know it by. Revenue is not guessed at.
         made.append(Request("GET", url, max_uncertain=1 if tracking.event == "buy" else 3))
     return made
+
+
+def written(address: str, query: dict[str, str]) -> str:
+    return f"{address}?{'&'.join([f'{name}={value}' for name, value in query.items()])}"
 
 
 def query_for(tracking: Tracking, ids: Values, about: Values) -> dict[str, str]:
