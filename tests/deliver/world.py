@@ -256,13 +256,14 @@ class World:
 
     async def replay(self, wanted: Filter, key: str = "toy", rate: float = 1e6) -> Progress:
         """As the process runs one that was asked for."""
-        ledger = LedgerReader(self.folder)
+        ledger, log = LedgerReader(self.folder), SqliteLogReader(self.folder)  # its own: it reads in a thread
         progress = Progress()
-        run = replay.run(self.lanes[key], wanted, ledger, self.log, self.clock, rate, progress)
+        run = replay.run(self.lanes[key], wanted, ledger, log, self.clock, rate, progress)
         task = asyncio.create_task(run)
         while not task.done():
             await self.advance(1)
         ledger.close()
+        log.close()
         await self.settle()
         await task
         return progress

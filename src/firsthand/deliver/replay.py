@@ -157,7 +157,10 @@ async def run(
     rate: float,
     progress: Progress,
 ) -> None:
-    """Replay through a lane, and keep count in `progress`. Cancelled, it takes back what the lane has not begun."""
+    """Replay through a lane, and keep count in `progress`. Cancelled, it takes back what the lane has not begun.
+
+    `ledger` and `log` are its own: they are read in a thread.
+    """
     bucket, slots = TokenBucket(rate, clock.monotonic), asyncio.Semaphore(IN_FLIGHT)
     waiting: set[Key] = set()
     try:
