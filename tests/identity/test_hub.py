@@ -132,6 +132,13 @@ def test_users_of_one_browser_are_not_mixed_up(shop: Shop) -> None:
     assert shop.known("family").email is None
 
 
+def test_another_address_is_known_after_a_crash(shop: Shop) -> None:
+    shop.see(event(1, user_id="ann", email="ann@example.com"))
+    shop.see(event(2, user_id="ann", email="ann@new.example"))
+    shop.crash()
+    assert shop.known(None, "ann").email == "ann@new.example"
+
+
 def test_a_guests_address_on_the_users_browser_is_not_the_users(shop: Shop) -> None:
     shop.see(event(1, anonymous_id="pc", user_id="ann", email="ann@example.com"))
     shop.see(event(2, anonymous_id="pc", email="guest@example.com"), event(3, anonymous_id="phone", user_id="ann"))

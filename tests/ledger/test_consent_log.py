@@ -475,6 +475,13 @@ def test_an_export_of_some_shows_these_and_proves_the_others_without_them(
     assert with_content == (shown or ([] if wanted else [1, 2, 3]))
 
 
+def test_a_visitors_deliveries_are_found_by_the_logs_hash(books: Books) -> None:
+    books.commit(delivery(1), delivery(2), delivery(3))
+    reader = ConsentReader(books.folder)
+    assert reader.visitors({2, 7}) == {Place("criteo", 0, 2, 0)}
+    reader.close()
+
+
 def test_the_log_of_a_delivery_that_is_replayed_keeps_both(books: Books) -> None:
     books.commit(delivery(1, NO, "filtered"))
     books.commit(delivery(1, YES, "delivered", generation=1, previous=("filtered", None, "consent_refused")))

@@ -84,6 +84,7 @@ def test_an_address_in_base64_is_masked() -> None:
     """Raptor's `ruid`: base64 hides it from nobody."""
     url = "https://vendor.example/1234.rsa?p1=buy&ruid=dXNlckBleGFtcGxlLmNvbQ%3D%3D&sid=1"
     assert shown_url(url) == "https://vendor.example/1234.rsa?p1=buy&ruid=***&sid=1"
+    assert shown_url("https://vendor.example/1234.rsa?ruid=u1") == "https://vendor.example/1234.rsa?ruid=***"
 
 
 @given(st.from_regex(r"[\w.+\-']{2,30}", fullmatch=True), st.sampled_from(["@", "%40"]))
