@@ -12,6 +12,7 @@ from firsthand.eventlog.base import Row
 from firsthand.eventlog.erasing import scan
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
 from firsthand.ledger.reader import LedgerReader, Stored
+from firsthand.personal import mask_text
 from firsthand.replays import find_lane
 
 Line = dict[str, Any]
@@ -96,7 +97,7 @@ def _line(stored: Stored, row: Row | None, integration: str, log: SqliteLogReade
         row = log.get(delivery.shard, delivery.position)
     return {
         "message_id": delivery.message_id or next(_ids(row), None),
-        "event": delivery.detail.name,
+        "event": mask_text(delivery.detail.name),
         "source": delivery.source,
         "received_at": format_time(delivery.received_ms),
         "integration": integration,

@@ -8,7 +8,7 @@ import uuid_utils
 from firsthand.collect.faults import Fault
 from firsthand.collect.parse import MAX_ID_LENGTH, TYPES, Batch, Id, MessageId, Wire, read_context, read_object
 from firsthand.event import Event, EventType, format_time
-from firsthand.personal import hint
+from firsthand.personal import hint, mask_text
 from firsthand.placeholders import id_text, placeholder
 from firsthand.times import read_time
 
@@ -128,7 +128,8 @@ def _written(ms: int) -> str | None:
 
 def _as_sent(time: Any) -> str:
     text = time if isinstance(time, str) else msgspec.json.encode(time).decode()
-    return text[:MAX_TIME_LENGTH]
+    # What is cut off an address leaves a part of it that nothing would know for one.
+    return text if len(text) <= MAX_TIME_LENGTH else mask_text(text)[:MAX_TIME_LENGTH]
 
 
 def _message_id(value: MessageId, path: str) -> str | None:

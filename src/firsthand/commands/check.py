@@ -83,9 +83,22 @@ def _run(file: Path, config: "Config | None") -> Result:
         title = case.title
         if config is None and case.integration is not None:
             return Result(str(file), title, UNCONFIGURED)
-        return Result(str(file), title, None, check(case, subject_of(case, config)))
+        return Result(str(file), title, None, [_masked(one) for one in check(case, subject_of(case, config))])
     except CaseError as error:
         return Result(str(file), title, str(error))
+
+
+def _masked(difference: "Difference") -> "Difference":
+    """As it may be shown: what is printed may end up in the log of a CI."""
+    import msgspec
+
+    from firsthand.ledger.masking import mask
+    from firsthand.personal import mask_text
+
+    name = difference.path.rpartition(".")[2]
+    both = (difference.expected, difference.got)
+    expected, got = (value if value is msgspec.UNSET else mask(value, name) for value in both)
+    return msgspec.structs.replace(difference, path=mask_text(difference.path), expected=expected, got=got)
 
 
 def _load(path: Path) -> "Config":

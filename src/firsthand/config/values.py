@@ -17,6 +17,8 @@ from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
+from firsthand.personal import mask_text
+
 
 class Unreadable(ValueError):
     """A value that can't be used: what was found, and what to write instead."""
@@ -58,7 +60,7 @@ def shown(value: object) -> str:
         return "a list"
     if value is None:
         return "nothing"
-    return json.dumps(value, ensure_ascii=False)
+    return mask_text(json.dumps(value, ensure_ascii=False))
 
 
 @dataclass(frozen=True)

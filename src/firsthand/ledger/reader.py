@@ -246,7 +246,7 @@ class LedgerReader:
         found: dict[str, Counter[str]] = {}
         for shard in self.cursors(lane):
             for code, detail in self._db.execute(sql, (lane, shard, NEWEST)):
-                found.setdefault(code, Counter())[_name.decode(detail).name] += 1
+                found.setdefault(code, Counter())[mask_text(_name.decode(detail).name)] += 1
         return {code: dict(counts.most_common(MOST_NAMES)) for code, counts in found.items()}
 
     def waiting(self, lane: int) -> dict[str, dict[str, int]]:

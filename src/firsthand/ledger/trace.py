@@ -109,7 +109,7 @@ def _delivery(lane: Lane, stored: Stored, attempts: Sequence[Exchange]) -> dict[
         "vendor": lane.vendor,
         "generation": delivery.generation,
         "superseded": not stored.latest,
-        "name": detail.name,
+        "name": mask(detail.name),
         "state": delivery.state,
         "certainty": delivery.certainty,
         "reason": msgspec.to_builtins(detail.reason) if detail.reason else None,
