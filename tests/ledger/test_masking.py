@@ -80,6 +80,11 @@ def test_a_document_in_a_query_is_masked_as_a_body_is() -> None:
     )
 
 
+def test_a_secret_in_a_query_is_masked() -> None:
+    url = "https://vendor.example/e?accessToken=t-1&api_key=k-1&sid=1"
+    assert shown_url(url) == "https://vendor.example/e?accessToken=***&api_key=***&sid=1"
+
+
 def test_an_address_in_base64_is_masked() -> None:
     """Raptor's `ruid`: base64 hides it from nobody."""
     url = "https://vendor.example/1234.rsa?p1=buy&ruid=dXNlckBleGFtcGxlLmNvbQ%3D%3D&sid=1"
