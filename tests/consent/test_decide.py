@@ -148,6 +148,12 @@ def test_not_sent_when_a_category_is_refused(key: str) -> None:
     )
 
 
+def test_any_category_that_the_integration_names_may_be_refused() -> None:
+    policy = Policy(basis="categories", categories=("analytics", "personalization"))
+    refused = {"categories": {"marketing": True, "analytics": False, "personalization": False}}
+    assert decide(event(refused), policy) == Decision("refuse", "categories", "analytics personalization refused")
+
+
 def test_one_refused_category_outweighs_others_not_known() -> None:
     policy = Policy(basis="categories", categories=("personalisation", "marketing"))
     assert decide(event({"categories": {"marketing": False}}), policy).decision == "refuse"

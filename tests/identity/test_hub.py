@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.identity.shop import DAY, GUM, NOW_MS, SECOND, Shop, event, sync
+from tests.identity.shop import DAY, GUM, NAMES, NOW_MS, SECOND, Shop, event, sync
 
+from firsthand.identity import Hub
 from firsthand.identity import hub as module
 from firsthand.identity.closure import closure
 from firsthand.identity.profile import Ref
@@ -34,6 +35,15 @@ def test_an_id_on_an_event_is_known_from_then_on(shop: Shop) -> None:
     assert shop.gum("a-1") == "gum-1"
     assert shop.gum("a-2") is None
     assert shop.known("a-1").identity("criteo_gum_id", "123").vendor_ids == {"criteo_gum_id": "gum-1"}
+
+
+def test_an_id_without_a_caller_is_of_the_account_that_its_source_feeds(shop: Shop) -> None:
+    shop.hub.close()
+    shop.hub = Hub(shop.folder, NAMES._replace(callers={"shop": {"criteo_gum_id": "123"}}))
+    shop.see(event(anonymous_id="a-1", ids={"criteo_gum_id": "gum-1"}))
+    assert shop.gum("a-1") == "gum-1"
+    shop.see(event(anonymous_id="a-1", ids={"criteo_gum_id": "gum-2"}), source="app")
+    assert shop.known("a-1", source="app").vendor_id(GUM, NOW_MS, lambda consent: False) is None
 
 
 def test_identify_may_carry_registered_names_as_traits(shop: Shop) -> None:
