@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import backlog, browser, identity, isolation, payloads
+from bench import backlog, browser, http, identity, isolation, payloads
 from bench.gateway import ROLES, Gateway
 
 Row = tuple[str, str, str]
@@ -76,10 +76,13 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--events", type=int, default=60_000)
     parser.add_argument("--backlog", type=int, default=1_000_000)
-    parser.add_argument("--only", help="payloads, identity, batches, singles, answers, browser, isolation or backlog")
+    parser.add_argument(
+        "--only", help="payloads, http, identity, batches, singles, answers, browser, isolation or backlog"
+    )
     options = parser.parse_args()
     scenarios: dict[str, Callable[[], list[Row]]] = {
         "payloads": lambda: payloads.rows(options.runs),
+        "http": lambda: http.rows(options.runs),
         "identity": identity.rows,
         "batches": lambda: cost_rows(options.runs, options.events, 20, 120),
         "singles": lambda: cost_rows(options.runs, options.events // 2, 1, 150),

@@ -1,6 +1,6 @@
 """A vendor that costs next to nothing: answers every POST at once, so that the benchmark measures the gateway.
 
-    python -m bench.standin PORT
+    python -m bench.standin PORT [CERTIFICATE KEY]
 
 `GET /count` answers the number of requests since the last `GET /reset`; `GET /latencies` the milliseconds from the
 `sent` number in each body to its arrival.
@@ -8,6 +8,7 @@
 
 import asyncio
 import re
+import ssl
 import sys
 import time
 from typing import ClassVar
@@ -56,10 +57,14 @@ class Standin(asyncio.Protocol):
         self.transport.write(f"HTTP/1.1 200 OK\r\nContent-Length: {len(text)}\r\n\r\n{text}".encode())
 
 
-async def main(port: int) -> None:
-    server = await asyncio.get_running_loop().create_server(Standin, "127.0.0.1", port)
+async def main(port: int, *certificate: str) -> None:
+    tls = None
+    if certificate:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(*certificate)
+    server = await asyncio.get_running_loop().create_server(Standin, "127.0.0.1", port, ssl=tls)
     await server.serve_forever()
 
 
 if __name__ == "__main__":
-    uvloop.run(main(int(sys.argv[1])))
+    uvloop.run(main(int(sys.argv[1]), *sys.argv[2:]))

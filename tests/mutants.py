@@ -42,7 +42,7 @@ FOLDERS = {name: ([f"{name}/*.py"], [f"{name}/test_*.py"]) for name in NAMED} | 
 LIBRARIES = (
     "_hypothesis_pytestplugin", "pytest_asyncio", "pytest_timeout", "hypothesis.strategies", "msgspec", "apsw",
     "duckdb", "sqlalchemy.orm", "alembic.command", "structlog", "uvloop", "yaml", "typer", "rich.console",
-    "cryptography", "pycurl",
+    "cryptography",
 )  # fmt: skip
 """Which take longer to import than most mutants live."""
 MEMORY_BYTES = 4 << 30  # a mutant may never stop asking for more

@@ -105,8 +105,8 @@ def test_each_file_has_a_key_of_its_own_and_none_is_overwritten(firsthand: First
     [
         (["--help"], ["asyncio", "msgspec", "rich", "yaml", "sqlalchemy", "alembic", "structlog", "pydantic"]),
         (["trace", "-h"], ["asyncio", "msgspec", "rich", "yaml", "sqlalchemy", "alembic", "structlog", "pydantic"]),
-        (["trace", "nobody"], ["sqlalchemy", "alembic", "structlog", "pydantic", "uvicorn", "pycurl"]),
-        (["status"], ["sqlalchemy", "alembic", "pydantic", "uvicorn", "pycurl"]),
+        (["trace", "nobody"], ["sqlalchemy", "alembic", "structlog", "pydantic", "uvicorn", "httptools"]),
+        (["status"], ["sqlalchemy", "alembic", "pydantic", "uvicorn", "httptools"]),
     ],
 )
 def test_commands_load_nothing_they_do_not_need(

@@ -22,7 +22,6 @@ from firsthand.deliver.breaker import Breaker
 from firsthand.deliver.clock import Clock
 from firsthand.deliver.erasing import Eraser
 from firsthand.deliver.gone import Gone
-from firsthand.deliver.http import HttpTransport, Transport
 from firsthand.deliver.lane import WINDOW, Lane
 from firsthand.deliver.lanes import Lanes
 from firsthand.deliver.poison import CAREFUL_SECONDS, Care, Suspect, end_of_run, start_of_run
@@ -33,6 +32,7 @@ from firsthand.deliver.replaying import Replays
 from firsthand.deliver.tail import Tail
 from firsthand.eventlog.base import LogReader, Position
 from firsthand.eventlog.sqlite_reader import SqliteLogReader
+from firsthand.http import HttpTransport, Transport
 from firsthand.identity import Hub
 from firsthand.identity.lesson import Names, names_of
 from firsthand.ledger.base import Ledger, LedgerDamaged, LedgerUnavailable

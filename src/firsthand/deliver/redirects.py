@@ -17,7 +17,7 @@ from urllib.parse import urljoin, urlsplit, urlunsplit
 import msgspec
 
 from firsthand.deliver.clock import Clock
-from firsthand.deliver.http import Transport
+from firsthand.http import Transport
 from firsthand.ledger.records import Exchange, Failure
 from firsthand.vendors.base import Answer, Request
 

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from firsthand.deliver.http import HttpTransport
+from firsthand.http import HttpTransport
 from firsthand.importing.faults import BadRow, ImportFailed
 from firsthand.ledger.records import Failure
 

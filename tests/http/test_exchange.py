@@ -1,90 +1,15 @@
 """One exchange over real sockets: the answer as it is, or why there is none and whether the vendor may have seen it."""
 
 import asyncio
-import datetime
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+import socket
+import struct
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from tests.http.vendor import JSON, OK, Vendor, failed, read_request
 
-from firsthand.deliver.http import ANSWER_BYTES, HttpTransport
+from firsthand.http import ANSWER_BYTES, HttpTransport
 from firsthand.ledger.records import Failure
 from firsthand.vendors.base import Answer
-
-JSON = {"content-type": "application/json"}
-OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-
-Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
-
-
-class Vendor:
-    """A server that does with each connection what a test says."""
-
-    def __init__(self) -> None:
-        self.requests: list[bytes] = []
-        self.connections = 0
-        self._servers: list[asyncio.Server] = []
-
-    async def serve(self, *answers: bytes | None, tls: ssl.SSLContext | None = None, keep: bool = True) -> str:
-        """Answers the requests one by one; None closes the connection once a request was read. Returns the URL."""
-        left = list(answers)
-
-        async def each(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self.connections += 1
-            while left and (request := await read_request(reader)):
-                self.requests.append(request)
-                answer = left.pop(0)
-                if answer is not None:
-                    writer.write(answer)
-                    await writer.drain()
-                if answer is None or not keep:
-                    break
-            else:
-                await reader.read()  # until the other side has had enough
-            writer.close()
-
-        server = await asyncio.start_server(each, "127.0.0.1", 0, ssl=tls)
-        self._servers.append(server)
-        scheme = "https" if tls else "http"
-        return f"{scheme}://localhost:{server.sockets[0].getsockname()[1]}/m/event?version=s2s_v0"
-
-    def close(self) -> None:
-        for server in self._servers:
-            server.close()
-
-
-async def read_request(reader: asyncio.StreamReader) -> bytes:
-    try:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-        return head + (await reader.readexactly(int(length[0][15:])) if length else b"")
-    except (asyncio.IncompleteReadError, ConnectionError):
-        return b""
-
-
-@pytest.fixture
-async def vendor() -> AsyncIterator[Vendor]:
-    vendor = Vendor()
-    yield vendor
-    vendor.close()
-
-
-@pytest.fixture
-async def transport() -> AsyncIterator[HttpTransport]:
-    transport = HttpTransport(timeout=0.5, connections=4)
-    yield transport
-    await transport.close()
-
-
-def failed(result: Answer | Failure, cause: str, sent: bool) -> None:
-    assert isinstance(result, Failure)
-    assert (result.cause, result.sent) == (cause, sent), result.message
-    assert result.message
-
 
 # -- what goes out and what comes back ---------------------------------------------------------------------------------
 
@@ -143,6 +68,69 @@ async def test_an_answer_in_chunks_after_a_preliminary_one(transport: HttpTransp
     assert await transport.send("POST", url, JSON, b"{}") == Answer(200, {"transfer-encoding": "chunked"}, b"{}")
 
 
+@pytest.mark.parametrize("step", [1, 2, 3, 7])
+async def test_an_answer_in_odd_pieces(transport: HttpTransport, vendor: Vendor, step: int) -> None:
+    answer = (
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n"
+        b'3;why=not\r\n{"a\r\n4\r\n":1}\r\n0\r\nX-Sum: 7\r\nX: z\r\n\r\n'
+    )
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await read_request(reader):
+            for at in range(0, len(answer), step):
+                writer.write(answer[at : at + step])
+                await asyncio.sleep(0)
+        writer.close()
+
+    url = await vendor.talk(talk)
+    for _ in range(2):
+        answered = await transport.send("POST", url, JSON, b"{}")
+        assert answered == Answer(200, {"transfer-encoding": "chunked", "x": "y"}, b'{"a":1}')
+
+
+@pytest.mark.parametrize("status", [b"204 No Content", b"304 Not Modified"])
+async def test_an_answer_without_a_body(transport: HttpTransport, vendor: Vendor, status: bytes) -> None:
+    url = await vendor.serve(b"HTTP/1.1 " + status + b"\r\n\r\n", OK)
+    assert await transport.send("POST", url, JSON, b"{}") == Answer(int(status[:3]), {}, b"")
+    assert isinstance(await transport.send("POST", url, JSON, b"{}"), Answer)
+    assert vendor.connections == 1
+
+
+async def test_a_header_that_comes_twice_is_joined(transport: HttpTransport, vendor: Vendor) -> None:
+    url = await vendor.serve(b"HTTP/1.1 200 OK\r\nVia: a\r\nVIA:  b \r\nVia:\r\nContent-Length: 0\r\n\r\n")
+    answer = await transport.send("POST", url, JSON, b"{}")
+    assert answer == Answer(200, {"via": "a, b, ", "content-length": "0"}, b"")
+
+
+async def test_an_offer_of_http2_is_none_to_take(transport: HttpTransport, vendor: Vendor) -> None:
+    """As Apache makes it with any answer."""
+    offer = b"HTTP/1.1 200 OK\r\nUpgrade: h2,h2c\r\nConnection: Upgrade\r\nContent-Length: 2\r\n\r\n{}"
+    url = await vendor.serve(offer, OK)
+    for _ in range(2):
+        answer = await transport.send("POST", url, JSON, b"{}")
+        assert isinstance(answer, Answer)
+        assert (answer.status, answer.body) == (200, b"{}")
+
+
+async def test_an_answer_before_the_request_was_out(transport: HttpTransport, vendor: Vendor) -> None:
+    """Too large, says the vendor, and reads no more. That is an answer, and the end of the connection."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        vendor.by_connection.append(1)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+        while await reader.read(1 << 20) and vendor.connections == 1:
+            await asyncio.sleep(0.05)
+        writer.close()
+
+    url = await vendor.talk(talk)
+    for _ in range(2):
+        answer = await transport.send("POST", url, JSON, b"x" * 30_000_000)
+        assert isinstance(answer, Answer)
+        assert answer.status == 413
+    assert vendor.connections == 2
+
+
 async def test_no_more_is_read_than_any_vendor_says(transport: HttpTransport, vendor: Vendor) -> None:
     url = await vendor.serve(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1_000_000, OK)
     answer = await transport.send("POST", url, JSON, b"{}")
@@ -192,6 +180,64 @@ async def test_cut_off_after_the_request(transport: HttpTransport, vendor: Vendo
     assert (result.cause in ("cut", "protocol"), result.sent) == (True, True)
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100, b"HTTP/1.1 200 OK\r\n\r\n" + b"{" * 100])
+async def test_an_answer_that_trickles(transport: HttpTransport, vendor: Vendor, answer: bytes) -> None:
+    """Each byte comes in time; the answer does not."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        for at in range(len(answer)):
+            writer.write(answer[at : at + 1])
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    failed(await transport.send("POST", await vendor.talk(talk), JSON, b"{}"), "timeout", sent=True)
+
+
+async def test_each_exchange_has_the_whole_time(vendor: Vendor) -> None:
+    """Also the later ones on a connection that is older than it."""
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        vendor.by_connection.append(0)
+        while await read_request(reader):
+            vendor.by_connection[-1] += 1
+            if vendor.by_connection[-1] == 4:
+                await reader.read()
+                break
+            await asyncio.sleep(0.2)
+            writer.write(OK)
+        writer.close()
+
+    url = await vendor.talk(talk)
+    transport = HttpTransport(timeout=0.5, connections=1)
+    for _ in range(3):
+        assert isinstance(await transport.send("POST", url, JSON, b"{}"), Answer)
+    failed(await transport.send("POST", url, JSON, b"{}"), "timeout", sent=True)
+    assert vendor.by_connection == [4]
+    await transport.close()
+
+
+async def test_closed_by_half_before_an_answer(transport: HttpTransport, vendor: Vendor) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+
+    failed(await transport.send("POST", await vendor.talk(talk), JSON, b"{}"), "cut", sent=True)
+
+
+async def test_reset_while_the_request_goes_out(transport: HttpTransport, vendor: Vendor) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        at_once = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, at_once)
+        writer.transport.abort()
+
+    url = await vendor.talk(talk)
+    failed(await transport.send("POST", url, JSON, b"x" * 30_000_000), "cut", sent=True)
+
+
 @pytest.mark.parametrize(("method", "body"), [("POST", b"{}"), ("GET", None)])
 async def test_nothing_is_sent_twice_unasked(
     transport: HttpTransport, vendor: Vendor, method: str, body: bytes | None
@@ -210,25 +256,39 @@ async def test_an_answer_that_is_no_http(transport: HttpTransport, vendor: Vendo
     failed(await transport.send("POST", url, JSON, b"{}"), "protocol", sent=True)
 
 
-async def test_a_certificate_that_nobody_vouches_for(
-    transport: HttpTransport, vendor: Vendor, certificate: Path
-) -> None:
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(certificate)
-    url = await vendor.serve(OK, tls=server)
-    failed(await transport.send("POST", url, JSON, b"{}"), "tls", sent=False)
-    assert vendor.requests == []
+FLOODS = {
+    "a status line": b"HTTP/1.1 200 " + b"x" * 2_000_000,
+    "one header": b"HTTP/1.1 200 OK\r\nX: " + b"x" * 2_000_000,
+    "headers": b"HTTP/1.1 200 OK\r\n" + b"X: y\r\n" * 300_000,
+    "preliminary answers": b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 50_000,
+    "words on chunks": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1;" + b"x" * 2_000_000,
+    "trailers": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 300_000,
+}
 
 
-async def test_a_certificate_of_ones_own(vendor: Vendor, certificate: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A shop's proxy with an authority of its own: trusted as everywhere in Python."""
-    monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    server.load_cert_chain(certificate)
-    transport = HttpTransport(timeout=2, connections=1)
-    url = await vendor.serve(OK, tls=server)
-    assert isinstance(await transport.send("POST", url, JSON, b"{}"), Answer)
+@pytest.mark.parametrize("flood", FLOODS.values(), ids=FLOODS)
+async def test_an_answer_of_nothing_but_headers(vendor: Vendor, flood: bytes) -> None:
+    transport = HttpTransport(timeout=20, connections=1)
+    url = await vendor.serve(flood)
+    failed(await transport.send("POST", url, JSON, b"{}"), "protocol", sent=True)
     await transport.close()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nmore",
+        b"HTTP/1.1 099 Too Few\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"HTTP/1.1 200 OK\r\nX\x00: y\r\n\r\n",
+        b"HTTP/2 200 OK\r\n\r\n",
+    ],
+)
+async def test_an_answer_that_means_two_things_or_none(transport: HttpTransport, vendor: Vendor, answer: bytes) -> None:
+    message = failed(await transport.send("POST", await vendor.serve(answer), JSON, b"{}"), "protocol", sent=True)
+    assert "callback" not in message
 
 
 async def test_a_server_without_encryption(transport: HttpTransport, vendor: Vendor) -> None:
@@ -270,27 +330,3 @@ async def test_closing_with_requests_under_way(vendor: Vendor) -> None:
     await transport.close()
     with pytest.raises(asyncio.CancelledError):
         await waiting
-
-
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A key and a certificate for localhost that is its own authority."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
-    now = datetime.datetime.now(datetime.UTC)
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-        .sign(key, hashes.SHA256())
-    )
-    path = tmp_path_factory.mktemp("tls") / "both.pem"
-    form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    path.write_bytes(key.private_bytes(*form) + made.public_bytes(serialization.Encoding.PEM))
-    return path
