@@ -211,3 +211,10 @@ def test_a_long_text_takes_no_long_time(mark: str) -> None:
 
 def test_an_id_is_the_same_whatever_its_case() -> None:
     assert scrub(str(uuid.UUID(int=2**127)).upper()) == str(uuid.UUID(int=2**127)).upper()
+
+
+@pytest.mark.parametrize("zero", [0x660, 0x6F0, 0x966, 0xFF10], ids=["Arabic", "Persian", "Devanagari", "wide"])
+def test_a_number_in_digits_of_another_script_is_one(zero: int) -> None:
+    number = "+4917612345678".translate({ord("0") + n: zero + n for n in range(10)})
+    assert scrub(f"https://shop.example/?q={number}&x=1") == "https://shop.example/?q=&x=1"
+    assert has_personal(number)

@@ -56,6 +56,17 @@ def in_script(text: str, zero: int) -> str:
         1_795_348_800,
         1_795_348_800.0,
         1_795_348_800_000,
+        1_795_348_800_000_000,
+        1_795_348_800_000_000_000,
+        "1795348800000000",
+        '"2026-11-22T12:00:00Z"',
+        "2026-11-22T12:00:00.000+0000Z",
+        "2026-11-22T13:00:00+01:00[Europe/Berlin]",
+        "2026-11-22 12:00:00 +0000 UTC",
+        "2026-11-22 13:00:00.000000001 +0100 CET m=+0.000000001",
+        "Sun, 22 Nov 2026 12:00:00 GMT",
+        "22 Nov 2026 13:00:00 +0100",
+        "Sun Nov 22 2026 13:00:00 GMT+0100 (Central European Standard Time)",
     ],
 )
 def test_forms_of_one_moment(form: Any) -> None:
@@ -69,11 +80,12 @@ def test_digits_of_any_script(form: str, zero: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "form", ["", "2026", "today", "22.11.2026", "11/22/2026", "2026-02-30", "20261122120000", "1e9"]
+    "form",
+    ["", "2026", "today", "22.11.2026", "11/22/2026", "2026-02-30", "20261122120000", "1e9", "22 Nan 2026 12:00:00"],
 )
 @pytest.mark.parametrize("blanks", ["", " "])
 def test_what_could_be_several_moments_is_none(form: str, blanks: str) -> None:
-    with pytest.raises(ValueError, match=r"isoformat|range"):
+    with pytest.raises(ValueError, match=r"isoformat|range|reach|month must be"):
         read_time(blanks + form)
 
 

@@ -12,6 +12,7 @@ import re
 from base64 import b64decode
 from collections.abc import Callable
 from html import unescape
+from unicodedata import decimal
 from urllib.parse import unquote
 
 Replace = Callable[[str, str], str]
@@ -271,6 +272,8 @@ def _numbers(text: str) -> list[tuple[int, int]]:
     """Where there are numbers. Only what is written around a run of digits is looked at: texts are long, and full of
     other digits."""
     numbers: list[tuple[int, int]] = []
+    if not text.isascii():
+        text = "".join([str(decimal(mark)) if mark.isdecimal() else mark for mark in text])
     for run in (RUN_ASCII if text.isascii() else RUN).finditer(text):
         start, end = run.span()
         if start and _is_named(text, start) and (named := DIGITS.match(text, start)):

@@ -1,6 +1,7 @@
 """Shapes that programs write without meaning them: PHP's empty arrays, byte order marks, libraries for user agents."""
 
 import codecs
+import gzip
 from typing import Any
 
 import pytest
@@ -35,6 +36,83 @@ async def test_what_is_no_object_is_refused_by_its_place(client: Client, field: 
     """Its values may be prices or consent: nobody guesses at them."""
     answer = await client.batch(item(0), item(1, **{field: value}))
     assert answer.rejected == [(1, "field_invalid", f"$.batch[1].{field}")]
+
+
+@pytest.mark.parametrize("field", ["properties", "traits", "context", "integrations"])
+@pytest.mark.parametrize(
+    ("text", "read"), [("", {}), (" ", {}), ("null", {}), ("[]", {}), ("{}", {}), ('{"a": {"b": 1}}', {"a": {"b": 1}})]
+)
+async def test_an_object_in_a_text_is_read(client: Client, field: str, text: str, read: dict[str, Any]) -> None:
+    """Forms and tag managers make text of everything."""
+    await client.track(**{field: text})
+    assert getattr(client.log.events[0], field) == read
+
+
+@pytest.mark.parametrize("text", ["{", '{"a": NaN}', "[1]", "All", "5", '"x"', '{"a":' + "[" * 70 + "]" * 70 + "}"])
+async def test_any_other_text_is_none(client: Client, text: str) -> None:
+    answer = await client.batch(item(0), item(1, properties=text))
+    assert [(index, path) for index, _, path in answer.rejected] == [(1, "$.batch[1].properties")]
+
+
+@pytest.mark.parametrize(("sent", "kept"), [(7, "7"), (1.5, "1.5"), (True, None), (["a"], None), ({"a": 1}, None)])
+async def test_a_name_or_category_that_is_no_text_costs_no_event(client: Client, sent: Any, kept: str | None) -> None:
+    assert (await client.track(name=sent, category=sent)).status == 200
+    assert (client.log.events[0].name, client.log.events[0].category) == (kept, kept)
+
+
+# -- characters --------------------------------------------------------------------------------------------------------
+
+HALVES = [
+    ("Lamp \\ud83d", "Lamp \ufffd"),
+    ("\\uDE00 Lamp", "\ufffd Lamp"),
+    ("\\ud83d\\ud83d\\ude00", "\ufffd\U0001f600"),
+    ("\\\\ud83d \\ud83d", "\\ud83d \ufffd"),
+]
+
+
+@pytest.mark.parametrize(("written", "read"), HALVES)
+@pytest.mark.parametrize("path", ["/v1/track", "/v1/batch"])
+async def test_half_an_emoji_costs_no_event(client: Client, path: str, written: str, read: str) -> None:
+    """JavaScript cuts texts in the middle of one: a product's name of 40 characters, a page's title."""
+    event = dumps(item(0, properties={"name": "@@"})).replace(b"@@", written.encode())
+    body = b'{"batch":[%s]}' % event if path == "/v1/batch" else event
+    assert (await client.post(path, body=body)).status == 200
+    assert client.log.events[0].properties["name"] == read
+
+
+async def test_ids_that_were_cut_in_the_middle_of_one_link_nobody(client: Client) -> None:
+    for number in range(2):
+        event = dumps(item(number, userId="@@")).replace(b"@@", b"Ann \\ud83d")
+        assert (await client.post("/v1/track", body=event)).status == 200
+    assert [event.user_id for event in client.log.events] == [None, None]
+
+
+# -- bytes -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", " gzip ", "x-gzip", "gzip, identity", "", "utf-8", None])
+async def test_gzip_is_known_by_its_bytes(client: Client, encoding: str | None) -> None:
+    """Clients forget the header, or proxies drop it."""
+    headers = {} if encoding is None else {"content-encoding": encoding}
+    assert (await client.post("/v1/track", body=gzip.compress(dumps(item(0))), headers=headers)).status == 200
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "utf-8", "UTF-8", "none", "8bit", "identity"])
+async def test_json_is_read_whatever_the_header_says(client: Client, encoding: str) -> None:
+    """Proxies unpack bodies and leave it, and some programs take it for the charset."""
+    sent = await client.post("/v1/track", body=b" \n" + dumps(item(0)), headers={"content-encoding": encoding})
+    assert sent.status == 200
+
+
+async def test_gzip_in_several_parts_is_read_to_its_end(client: Client) -> None:
+    body = dumps(item(0))
+    parts = gzip.compress(body[:30]) + gzip.compress(body[30:]) + b"\0\0"
+    assert (await client.post("/v1/track", body=parts, headers={"content-encoding": "gzip"})).status == 200
+
+
+@pytest.mark.parametrize("path", ["//v1/track", "///v1/track/"])
+async def test_an_address_may_end_with_a_slash_of_its_own(client: Client, path: str) -> None:
+    assert (await client.post(path, item(0))).status == 200
 
 
 @pytest.mark.parametrize("path", ["/v1/track", "/v1/batch"])

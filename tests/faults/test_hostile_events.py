@@ -66,7 +66,6 @@ REFUSED = {
     "5,000 levels": (TRACK + b'"properties":{"a":' + DEEP + b"}}", 400, "too_deep"),
     "5,000 levels without end": (TRACK + b'"properties":{"a":' + DEEP[:5_000], 400, "too_deep"),
     "a raw NUL": (TRACK + b'"name":"\0"}', 400, "malformed_json"),
-    "half a surrogate pair": (TRACK + b'"name":"\\ud800"}', 400, "malformed_json"),
     "bytes that are no UTF-8": (TRACK + b'"name":"\xff\xfe"}', 400, "malformed_json"),
     "NaN": (TRACK + b'"properties":{"price":NaN}}', 400, "malformed_json"),
     "Infinity": (TRACK + b'"properties":{"price":-Infinity}}', 400, "malformed_json"),
@@ -78,7 +77,7 @@ REFUSED = {
     "null": (b"null", 400, "field_invalid"),
     "text": (b'"hello"', 400, "field_invalid"),
     "half of an event": (TRACK[:40], 400, "malformed_json"),
-    "properties as a list": (TRACK + b'"properties":[]}', 400, "field_invalid"),
+    "properties as a list": (TRACK + b'"properties":[1]}', 400, "field_invalid"),
     "an event's name as a number": (
         b'{"event":5,"anonymousId":"a","writeKey":"%s"}' % WRITE_KEY.encode(),
         400,
@@ -87,7 +86,6 @@ REFUSED = {
     "a context as text": (TRACK + b'"context":"here"}', 400, "field_invalid"),
     "an id as an object": (TRACK + b'"messageId":{}}', 400, "field_invalid"),
     "an id as long as a book": (TRACK + b'"messageId":"' + BIG[:10_000] + b'"}', 400, "field_invalid"),
-    "a time as a number": (TRACK + b'"timestamp":1700000000}', 400, "field_invalid"),
     "no name": (b'{"anonymousId":"a","writeKey":"%s"}' % WRITE_KEY.encode(), 400, "field_missing"),
     "nobody": (b'{"event":"Order Completed","writeKey":"%s"}' % WRITE_KEY.encode(), 400, "field_missing"),
     "no key": (b'{"event":"Order Completed","anonymousId":"a"}', 401, "missing_write_key"),
@@ -129,7 +127,6 @@ def test_10_mb_without_saying_so(gateway: Gateway):
 
 BAD_ITEMS = {
     "too deep": b'{"type":"track","event":"x","anonymousId":"a","properties":{"a":' + DEEP + b"}}",
-    "half a surrogate pair": b'{"type":"track","event":"\\udfff","anonymousId":"a"}',
     "no UTF-8": b'{"type":"track","event":"\xff","anonymousId":"a"}',
     "NaN": b'{"type":"track","event":"x","anonymousId":"a","properties":{"price":NaN}}',
     "wrong types": b'{"type":"track","event":[],"anonymousId":"a"}',

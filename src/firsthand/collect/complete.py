@@ -49,8 +49,8 @@ def complete(
         type=cast(EventType, kind),
         message_id=_message_id(wire.message_id, f"{path}.messageId") or str(uuid_utils.uuid7()),
         event=wire.event,
-        name=wire.name,
-        category=wire.category,
+        name=_label(wire.name),
+        category=_label(wire.category),
         anonymous_id=_id(wire.anonymous_id, f"{path}.anonymousId"),
         user_id=_id(wire.user_id, f"{path}.userId"),
         previous_id=_id(wire.previous_id, f"{path}.previousId"),
@@ -130,6 +130,11 @@ def _as_sent(time: Any) -> str:
     text = time if isinstance(time, str) else msgspec.json.encode(time).decode()
     # What is cut off an address leaves a part of it that nothing would know for one.
     return text if len(text) <= MAX_TIME_LENGTH else mask_text(text)[:MAX_TIME_LENGTH]
+
+
+def _label(value: Any) -> str | None:
+    """A name of no great matter, as clients send it: a number now and then, or a list that says nothing here."""
+    return value if isinstance(value, str) else id_text(value) if type(value) in (int, float) else None
 
 
 def _message_id(value: MessageId, path: str) -> str | None:

@@ -14,22 +14,27 @@ import msgspec
 from firsthand.collect.faults import Fault
 from firsthand.event import EventType
 from firsthand.personal import hint
+from firsthand.placeholders import trimmed
 
 REQUEST_BYTES = 500 << 10
 EVENT_BYTES = 32 << 10
 BATCH_EVENTS = 500
 MAX_DEPTH = 64
 MAX_ID_LENGTH = 512
-ENCODINGS = frozenset({"br", "deflate", "zstd", "compress", "x-gzip", "dcb", "dcz"})
+ENCODINGS = frozenset({"br", "deflate", "zstd", "compress", "dcb", "dcz"})
 """Those that there are, and that are not read."""
+PLAIN = frozenset({"", "identity", "none", "utf-8", "utf8", "binary", "7bit", "8bit"})
+"""None at all, also in the words of programs that take the header for another."""
+GZIP = frozenset({"gzip", "x-gzip"})
+GZIP_MARK = b"\x1f\x8b"
 TYPES: frozenset[str] = frozenset(get_args(EventType))
 
 MessageId = str | int | None
 Id = Any
 """As clients send one: text or a number, and now and then what their language has for nothing."""
 
-Object = dict[str, Any] | list[Any] | None
-"""An object as clients send it: where it is empty, PHP writes an empty array."""
+Object = dict[str, Any] | list[Any] | str | None
+"""An object as clients send it: where it is empty, PHP writes an empty array, and some write all of it as text."""
 PARTS = ("page", "traits", "consent", "ids", "device", "os", "app", "library", "network", "screen", "location",
          "campaign", "referrer", "cmp", "consentManagement", "destinationPreferences")  # fmt: skip
 """The objects in a context."""
@@ -41,8 +46,8 @@ class Wire(msgspec.Struct, rename="camel"):
     type: str | None = None
     message_id: MessageId = None
     event: str | None = None
-    name: str | None = None
-    category: str | None = None
+    name: Any = None
+    category: Any = None
     anonymous_id: Id = None
     user_id: Id = None
     previous_id: Id = None
@@ -79,24 +84,36 @@ class Batch(msgspec.Struct):
 
 _wire = msgspec.json.Decoder(Wire)
 _envelope = msgspec.json.Decoder(_Envelope)
+_object = msgspec.json.Decoder(dict[str, Any] | list[Any])
 
 
 def decompress(body: bytes, encoding: str) -> bytes:
-    """The body as the client wrote it. Never makes more than REQUEST_BYTES of it."""
-    if encoding in ("", "identity"):
-        return body
-    if encoding != "gzip":
-        said = encoding if encoding in ENCODINGS else hint(encoding)
+    """The body as the client wrote it. Never makes more than REQUEST_BYTES of it.
+
+    Whether it is packed the body itself tells, where proxies have unpacked it or dropped the header: no JSON begins as
+    gzip does.
+    """
+    words = [word for part in encoding.split(",") if (word := part.strip()) not in PLAIN]
+    if len(words) > 1 or not GZIP.issuperset(words):
+        said = encoding if len(words) > 1 and GZIP.issuperset(words) else next(w for w in words if w not in GZIP)
+        said = said if said in ENCODINGS else hint(said)
         raise Fault(415, "unsupported_encoding", f"Content-Encoding {said!r} is not supported: send gzip or none")
-    unzip = zlib.decompressobj(31)
-    try:
-        plain = unzip.decompress(body, REQUEST_BYTES + 1)
-    except zlib.error:
-        raise Fault(400, "malformed_gzip", "the body says it is gzip but cannot be unpacked") from None
-    if len(plain) > REQUEST_BYTES:
-        raise request_too_large()
-    if not unzip.eof:
-        raise Fault(400, "malformed_gzip", "the gzip body ends too early")
+    if not body.startswith(GZIP_MARK) and (not words or body.lstrip()[:1] in (b"{", b"[")):
+        return body
+    plain = b""
+    while body:  # there may be several one behind the other
+        unzip = zlib.decompressobj(31)
+        try:
+            plain += unzip.decompress(body, REQUEST_BYTES + 1 - len(plain))
+        except zlib.error:
+            raise Fault(400, "malformed_gzip", "the body says it is gzip but cannot be unpacked") from None
+        if len(plain) > REQUEST_BYTES:
+            raise request_too_large()
+        if not unzip.eof:
+            raise Fault(400, "malformed_gzip", "the gzip body ends too early")
+        body = unzip.unused_data if unzip.unused_data.startswith(GZIP_MARK) else b""
+    if not plain:
+        raise Fault(400, "malformed_gzip", "the gzip body is empty")
     return plain
 
 
@@ -165,17 +182,22 @@ def _read_batch(body: bytes) -> Batch:
 
 
 def _parse_leniently(body: bytes, fault: Fault) -> Batch:
-    """One broken item (half a surrogate pair, nested too deep) must not cost the others: read around it."""
+    """One broken item (a number that is none, nested too deep) must not cost the others: read around it."""
     try:
-        loose = json.loads(_pruned(body).decode("utf-8", "surrogateescape"))
-        items = [msgspec.Raw(json.dumps(item).encode()) for item in loose["batch"]]
-        envelope = json.dumps({**loose, "batch": []}).encode()
+        loose = json.loads(_ESCAPES.sub(_character, _pruned(body)).decode("utf-8", "surrogateescape"))
+        items = [msgspec.Raw(_as_it_was(item)) for item in loose["batch"]]
+        envelope = _as_it_was({**loose, "batch": []})
     except (ValueError, TypeError, KeyError, RecursionError):
         raise fault from None
     # What holds for all of them must be sound.
     batch = _read_batch(envelope)
     batch.batch = items
     return batch
+
+
+def _as_it_was(loose: Any) -> bytes:
+    """Bytes that are no UTF-8 among them."""
+    return json.dumps(loose, ensure_ascii=False).encode("utf-8", "surrogateescape")
 
 
 def shared_bytes(batch: Batch) -> int:
@@ -190,11 +212,24 @@ def shared_bytes(batch: Batch) -> int:
 
 
 def read_object(value: Object, path: str) -> dict[str, Any]:
+    if isinstance(value, str):
+        return read_object(_object_in(value, path), path)
     if isinstance(value, list):
         if value:
             raise Fault(400, "field_invalid", "Expected `object | null`, got `array`", path)
         return {}
     return value or {}
+
+
+def _object_in(text: str, path: str) -> dict[str, Any] | list[Any] | None:
+    """The object that a text holds as JSON; none where it is empty."""
+    if not (text := trimmed(text)) or text == "null":
+        return None
+    if text[0] not in "{[":
+        raise Fault(400, "field_invalid", "Expected `object | null`, got `str`", path)
+    data = text.encode("utf-8", "surrogatepass")
+    check_depth(data, path)
+    return cast(dict[str, Any] | list[Any], _decode(_object, data, path))
 
 
 def read_context(value: Object, path: str) -> dict[str, Any]:
@@ -218,15 +253,22 @@ def _decode(decoder: msgspec.json.Decoder[Any], data: bytes, path: str) -> objec
     except UnicodeDecodeError:
         raise Fault(400, "malformed_json", "the text is not valid UTF-8", path) from None
     except msgspec.DecodeError as error:
-        raise Fault(400, "malformed_json", _why(data, str(error)), path) from None
+        if (whole := _ESCAPES.sub(_character, data)) != data:
+            return _decode(decoder, whole, path)
+        raise Fault(400, "malformed_json", str(error), path) from None
     except RecursionError:
         raise too_deep(path) from None
 
 
-def _why(data: bytes, message: str) -> str:
-    if re.search(rb"\\u[dD][89a-fA-F]", data) and "truncated" in message:
-        return "the text has half of a surrogate pair (\\ud800 to \\udfff), which is no character"
-    return message
+# A text that was cut off in the middle of an emoji ends with half of a surrogate pair, which is no character.
+_ESCAPES = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)", re.DOTALL
+)
+
+
+def _character(escape: re.Match[bytes]) -> bytes:
+    """What stands for a character that is none, else the escape as it is."""
+    return rb"\ufffd" if escape[1] else escape[0]
 
 
 # A string without its end counts as one up to the end of the text, and nothing is ever matched twice: the time

@@ -23,5 +23,8 @@ HEALTH = frozenset({"/healthz", "/readyz"})
 
 
 def without_slash(path: str) -> str:
-    """A path without the slash at its end."""
+    """A path without the slash at its end, and with one in front: clients put `/v1/track` behind an address that may
+    end with one of its own."""
+    if path.startswith("//"):
+        path = "/" + path.lstrip("/")
     return path[:-1] if path.endswith("/") else path

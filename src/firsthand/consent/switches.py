@@ -20,13 +20,15 @@ def plain(name: str) -> str:
 
 
 def read(given: Any) -> dict[str, bool]:
-    """The switches in a JSON value, by plain name. Settings for an integration switch it on; of two that are the same
+    """The switches in a JSON value, by plain name. Settings for an integration switch it on, unless
+    they have `enabled: false`; of two that are the same
     name, a no wins. Never raises."""
     found: dict[str, bool] = {}
     for name, value in list(given.items())[:MOST] if isinstance(given, Mapping) else ():
         if value is not None and isinstance(name, str):
             key = plain(name)
-            found[key] = yes_or_no(value) is not False and found.get(key, True)
+            on = value.get("enabled") if isinstance(value, Mapping) else value
+            found[key] = yes_or_no(on) is not False and found.get(key, True)
     return found
 
 
