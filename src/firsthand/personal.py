@@ -54,6 +54,7 @@ may be in one, by the six bits that each of these characters is. Few texts that 
 BASE64_SIGNS = re.compile(r"(?=(Q[A-P])|([EUk0][A-D])|([BFJNRVZdhlptx159]A))")
 HEX = re.compile(r"(?<![0-9A-Za-z])(?:[0-9a-f]{2}){7,}(?![0-9A-Za-z])", re.I)
 DECODED = re.compile(rb"[\w.+\-\x80-\xff]+@(?:[A-Za-z0-9\-\x80-\xff]+\.)+[A-Za-z\x80-\xff]{2,}")
+WHOLE = re.compile(r"[\w.+\-]+@(?:[\w\-]+\.)+[^\W\d_]{2,}")
 
 
 def has_email(text: str) -> bool:
@@ -187,11 +188,13 @@ def _decoded(part: str) -> str | None:
 
 
 def _address(data: bytes) -> str | None:
+    """The address in some bytes. Behind it may be others that are no text: more of a path, read as base64 too."""
     found = DECODED.search(data) if b"@" in data else None
     try:
         return None if found is None else found[0].decode()
-    except UnicodeDecodeError:
-        return None
+    except UnicodeDecodeError as error:
+        text = bytes(error.object[: error.start]).decode()
+        return text if WHOLE.fullmatch(text) else None
 
 
 def _nothing(written: str, meant: str) -> str:
