@@ -105,9 +105,9 @@ def test_refused(gateway: Gateway, name: str):
 @pytest.mark.parametrize(
     ("body", "status", "code"),
     [
-        (gzip.compress(b"0" * 100_000_000), 413, "request_too_large"),
+        (gzip.compress(b"0" * 100_000_000, mtime=0), 413, "request_too_large"),
         (b"this is no gzip", 400, "malformed_gzip"),
-        (gzip.compress(b'{"event":"x"}' * 100)[:-20], 400, "malformed_gzip"),
+        (gzip.compress(b'{"event":"x"}' * 100, mtime=0)[:-20], 400, "malformed_gzip"),
         (b"", 400, "malformed_gzip"),
     ],
     ids=["a bomb", "not gzip at all", "cut off", "empty"],

@@ -143,8 +143,8 @@ def names_by(integrations: Sequence[Live], sources: Sequence[Source]) -> Names:
 async def run(settings: Settings, stop: asyncio.Event) -> bool:
     """Deliver until told to stop; then drain. Says whether it is to be started again.
 
-    With a damaged ledger nothing is sent: it could not
-    be recorded, and would be sent again at each start. Collecting goes on meanwhile.
+    With a damaged ledger nothing is sent: it could not be recorded, and would be sent again at each start. Collecting
+    goes on meanwhile.
     """
     if not await whole(settings.data):
         await stop.wait()
