@@ -84,7 +84,7 @@ def _welcome(settings: "Settings", state: "State") -> None:
         return
     source = next((source for source in state.sources() if not source.require_signature), None)
     print(f"\nFirsthand collects at {url}, and keeps all in {settings.data}.", flush=True)
-    if any(live.integration.environment == "sandbox" for live in state.integrations()):
+    if any(live.integration.environment == "sandbox" for live in state.roster().integrations):
         if _answers(f"{settings.emulator_url}/healthz", 0):
             print(f"What is in the sandbox goes to the emulators at {settings.emulator_url}.")
         else:

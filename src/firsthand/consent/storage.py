@@ -35,6 +35,11 @@ def refuses_storing(consent: Any) -> bool:
     )
 
 
+def refuses_recognition(consent: Any) -> bool:
+    """Whether an answer is a no to being recognised at all: it refuses to have anything stored, and allows none."""
+    return refuses_storing(consent) and not may_store(consent, Cookies())
+
+
 def _grants_storing(string: str) -> bool:
     try:
         return not decode(string).missing_purposes(None, (1,))

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from firsthand.consent import is_answer
+from firsthand.consent.storage import refuses_recognition
 from firsthand.event import Event
 from firsthand.identity.mentions import compared_hash
 from firsthand.identity.profile import Answer, Profile, Ref, Seen
@@ -114,12 +115,13 @@ def is_address(text: Any) -> bool:
 class Clocks:
     """Where profiles note when something was last seen: what an equal lesson sets forward, and nothing else."""
 
-    __slots__ = ("emails", "links", "values")
+    __slots__ = ("emails", "links", "refused", "values")
 
     def __init__(self) -> None:
         self.links: list[tuple[dict[str, int], str]] = []
         self.emails: list[tuple[dict[str, tuple[int, str]], str, str]] = []
         self.values: list[Seen | Answer] = []
+        self.refused: list[Profile] = []
 
     def set(self, at_ms: int) -> bool:
         """Forward to a time, never back. False: another of the visitor's ids learned something newer meanwhile, and
@@ -127,6 +129,8 @@ class Clocks:
         for emails, user, address in self.emails:
             if (known := emails.get(user)) is None or known[1] != address:
                 return False
+        if any([profile.refuse(at_ms) for profile in self.refused]):
+            return False
         for links, key in self.links:
             if links.get(key, at_ms) < at_ms:
                 links[key] = at_ms
@@ -161,14 +165,6 @@ def teach(
             if profile.link(key, at_ms):
                 changed.add(ref)
             clocks.links.append((profile.links, key))
-    if is_address(lesson.email):
-        address = bare(lesson.email)
-        for ref in own:
-            key = (user or "") if ref.kind == "a" else ""
-            profile = profiles[ref]
-            if profile.email(address, at_ms, key):
-                changed.add(ref)
-            clocks.emails.append((profile.emails, key, address))
     consent = lesson.consent if is_answer(lesson.consent) else None
     profile = profiles[home]
     if consent is not None:
@@ -176,8 +172,19 @@ def teach(
         if profile.answer(consent, at_ms, by):
             changed.add(home)
         clocks.values += [one for one in profile.answers if one.consent == consent and one.user == by]
+        if refuses_recognition(consent):
+            clocks.refused = [profiles[ref] for ref in own]
+            changed.update(ref for ref in own if profiles[ref].refuse(at_ms))
+    if is_address(lesson.email):
+        address = bare(lesson.email)
+        for ref in [ref for ref in own if at_ms > profiles[ref].refused_ms]:
+            key = (user or "") if ref.kind == "a" else ""
+            profile = profiles[ref]
+            if profile.email(address, at_ms, key):
+                changed.add(ref)
+            clocks.emails.append((profile.emails, key, address))
     if (lesson.ids or lesson.traits or lesson.sync) and _teach_ids(
-        profile, source, lesson, at_ms, names, consent, clocks
+        profiles[home], source, lesson, at_ms, names, consent, clocks
     ):
         changed.add(home)
     return changed, clocks

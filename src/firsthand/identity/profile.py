@@ -64,12 +64,14 @@ class Seen(msgspec.Struct, array_like=True):
 
 
 class VendorId(msgspec.Struct, array_like=True):
-    """All values that a vendor id had: its history. Those from before an opt-out are kept as digests only."""
+    """All values that a vendor id had: its history. Those from before an opt-out, and those not seen again since the
+    visitor refused to be recognised, are kept as digests only."""
 
     values: dict[str, Seen] = {}
     opted_out_ms: int = 0
     unknown_ms: int = 0
     """When the vendor was last asked and knew none."""
+    refused_ms: int = 0
 
     def learn(self, value: str, at_ms: int, synced: bool, consent: dict[str, Any] | None) -> bool:
         """Whether that is news."""
@@ -82,13 +84,19 @@ class VendorId(msgspec.Struct, array_like=True):
             later = _is_news(seen.last_ms, at_ms, (one.last_ms for one in self.values.values() if one is not seen))
             seen.last_ms = max(seen.last_ms, at_ms)
             if not (earlier or renewed):
-                return later
+                return self._restore(key, value) or later
             if renewed or not seen.synced_ms:
                 seen.consent = consent
             seen.first_ms, seen.synced_ms = min(seen.first_ms, at_ms), max(seen.synced_ms, fresh)
-        if key != value and self._alive(self.values[key]):
-            self.values[value] = self.values.pop(key)
+        self._restore(key, value)
         self._keep()
+        return True
+
+    def _restore(self, key: str, value: str) -> bool:
+        """A value of which a digest was kept, and that holds again, is kept as it is. Whether it is one."""
+        if key == value or not self._alive(self.values[key]):
+            return False
+        self.values[value] = self.values.pop(key)
         return True
 
     def opt_out(self, at_ms: int) -> bool:
@@ -98,6 +106,12 @@ class VendorId(msgspec.Struct, array_like=True):
         self.opted_out_ms = at_ms
         self._keep()
         return True
+
+    def refuse(self, at_ms: int) -> bool:
+        """Whether a value goes because the visitor refused to be recognised."""
+        before, self.refused_ms = set(self.values), at_ms
+        self._keep()
+        return before != self.values.keys()
 
     def unknown(self, at_ms: int) -> bool:
         """The vendor was asked and knew none. Whether that is news."""
@@ -113,7 +127,7 @@ class VendorId(msgspec.Struct, array_like=True):
             del self.values[min(self.values, key=lambda value: (self.values[value].last_ms, value))]
 
     def _alive(self, seen: Seen) -> bool:
-        return seen.obtained_ms > self.opted_out_ms
+        return seen.obtained_ms > self.opted_out_ms and max(seen.last_ms, seen.synced_ms) > self.refused_ms
 
     def current(self, now_ms: int) -> tuple[str, Seen] | None:
         """The value that holds at a time, if one does."""
@@ -133,7 +147,8 @@ class VendorId(msgspec.Struct, array_like=True):
 
     def gone(self, value: str, at_ms: int) -> bool:
         """Whether the visitor opted out of a value that an event of some time carries."""
-        return at_ms <= self.opted_out_ms or digest(value) in self.values
+        seen = self.values.get(digest(value))
+        return at_ms <= self.opted_out_ms or (seen is not None and seen.obtained_ms <= self.opted_out_ms)
 
 
 class Answer(msgspec.Struct, array_like=True):
@@ -165,6 +180,9 @@ class Profile(msgspec.Struct, omit_defaults=True):
     """By the user id it came with (or none): time and address."""
     erased_ms: int = 0
     shared_ms: int = 0
+    refused_ms: int = 0
+    """When the visitor last refused to be recognised: addresses last seen until then are not kept, and vendor ids as
+    digests only."""
 
     @property
     def barrier_ms(self) -> int:
@@ -228,6 +246,14 @@ class Profile(msgspec.Struct, omit_defaults=True):
                 found = True
         return found
 
+    def refuse(self, at_ms: int) -> bool:
+        """The visitor refuses to be recognised. Whether something goes for that."""
+        self.refused_ms = max(at_ms, self.refused_ms)
+        users = [user for user, (seen_ms, _) in self.emails.items() if seen_ms <= self.refused_ms]
+        for user in users:
+            del self.emails[user]
+        return bool(users) | any([known.refuse(self.refused_ms) for known in self.ids.values()])
+
     def forget_placeholders(self) -> None:
         """Links and ids that name nobody, from before they were known as such: what came with a user of that name came
         with none."""
@@ -274,7 +300,7 @@ class Profile(msgspec.Struct, omit_defaults=True):
         if name not in self.ids:
             if len(self.ids) >= MOST_NAMES:
                 return None
-            self.ids[name] = VendorId()
+            self.ids[name] = VendorId(refused_ms=self.refused_ms)
         return self.ids[name]
 
 

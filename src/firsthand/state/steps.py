@@ -132,7 +132,7 @@ class Steps:
     def _integration_fields(self, row: sa.Row[Any], integration: Integration) -> tuple[Field, ...]:
         try:
             before = integration_from_snapshot(row.config, self._vendors)
-        except msgspec.ValidationError:
+        except (LookupError, msgspec.ValidationError):  # its vendor is another version now, or not installed
             return (Field(path="settings", old="those of an older vendor module", new="those of the file"),)
         return self._fields(before, integration, self._applied_integration(row.key), "integrations", row.key)
 
@@ -142,7 +142,7 @@ class Steps:
         config = None if number is None else self._connection.scalar(of)
         try:
             return None if config is None else integration_from_snapshot(config, self._vendors)
-        except msgspec.ValidationError:
+        except (LookupError, msgspec.ValidationError):
             return None
 
     def _new_revision(self, integration: Integration, number: int) -> sa.Executable:

@@ -16,8 +16,16 @@ class VendorError(Exception):
 
 @cache
 def registry() -> Mapping[str, AnyVendor]:
-    """All installed vendors by key. Raises `VendorError` where one of them can't be loaded."""
-    return MappingProxyType({key: get(key) for key in sorted({entry.name for entry in entry_points(group=GROUP)})})
+    """All installed vendors by key. One that can't be loaded is no trouble of the others: it is logged and left out."""
+    found: dict[str, AnyVendor] = {}
+    for key in sorted({entry.name for entry in entry_points(group=GROUP)}):
+        try:
+            found[key] = get(key)
+        except VendorError as error:
+            import structlog  # here, as commands that only read never come by, and it takes long to load
+
+            structlog.get_logger().error("a vendor is left out", vendor=key, cause=str(error))
+    return MappingProxyType(found)
 
 
 @cache
