@@ -119,7 +119,7 @@ async def test_a_head_that_drips() -> None:
 
 async def test_a_head_without_bounds() -> None:
     async with listening(Patience()) as collector:
-        answer = await collector.says(HEAD, *[b"x-a: " + b"x" * 8000 + b"\r\n"] * 20)
+        answer = await collector.says(HEAD, *[b"x-a: " + b"x" * 8000 + b"\r\n"] * 40)
     assert answer.startswith(b"HTTP/1.1 431 ")
 
 

@@ -133,7 +133,7 @@ def test_another_machine_s_gateway(folder: Path, collector: Collector):
         (["--source", "shops"], 1, "there is no source shops; there are: shop, tills"),
         (["--data", "nowhere"], 1, "An import needs the gateway's data folder (--data), or another machine's address"),
         (["--url", "collect.example"], 1, "is not the address of a collector: write it like https://collect.example"),
-        (["--batch", "501"], 2, "less than or equal to 500"),
+        (["--batch", "501"], 2, "501 is not in the range 1<=x<=500"),
         (["--map", "none.yaml"], 1, "none.yaml: it can't be read: No such file or directory"),
     ],
 )

@@ -14,7 +14,7 @@ from firsthand.collect.request import Patience
 
 log = structlog.get_logger()
 
-HEADER_BYTES = 64 << 10
+HEADER_BYTES = 256 << 10
 """Of a request's head; cookies of 16 KiB are the most that browsers and proxies pass on."""
 SPARE_FILES = 256
 """What is kept for files, of those that a process may have open."""

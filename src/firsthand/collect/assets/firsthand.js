@@ -28,7 +28,7 @@
       return `"${value.replace(/["\\\0-\x1f]/g, (sign) => `\\u00${(256 + sign.charCodeAt()).toString(16).slice(1)}`)}"`;
     }
     if (value && typeof value === "object") {
-      if (!budget.left--) throw "too large";
+      if (!budget.left--) throw "circular";
       if (Array.isArray(value)) return `[${value.map((item) => inner(item) || "null")}]`;
       if (value.toJSON) return inner(value.toJSON());
       const fields = Object.entries(value).map(([key, item]) => (item = inner(item)) && `${inner(key)}:${item}`);
