@@ -48,6 +48,30 @@ async def test_an_object_in_a_text_is_read(client: Client, field: str, text: str
     assert getattr(client.log.events[0], field) == read
 
 
+async def test_so_are_the_parts_of_a_context_and_of_its_consent(client: Client) -> None:
+    page, refused = '{"url": "https://shop.example/"}', '{"marketing": false}'
+    await client.track(context={"page": page, "consent": {"categories": refused, "tcf": "{"}})
+    await client.track(context={"consent": '{"categories": {"marketing": false}}', "app": "{x}"})
+    first, second = (event.context for event in client.log.events)
+    assert first == {
+        "page": {"url": "https://shop.example/"},
+        "consent": {"categories": {"marketing": False}, "tcf": "{"},
+    }
+    assert second == {"consent": {"categories": {"marketing": False}}, "app": "{x}"}
+
+
+@pytest.mark.parametrize("consent", [False, "denied", "opt_out", 0])
+async def test_a_bare_no_is_one_to_advertising(client: Client, consent: Any) -> None:
+    await client.track(context={"consent": consent})
+    assert client.log.events[0].context["consent"] == {"categories": {"marketing": False}}
+
+
+@pytest.mark.parametrize("consent", [True, "granted", 1, "unknown", None])
+async def test_a_bare_yes_is_none_to_anything(client: Client, consent: Any) -> None:
+    await client.track(context={"consent": consent})
+    assert client.log.events[0].context["consent"] == consent
+
+
 @pytest.mark.parametrize("text", ["{", '{"a": NaN}', "[1]", "All", "5", '"x"', '{"a":' + "[" * 70 + "]" * 70 + "}"])
 async def test_any_other_text_is_none(client: Client, text: str) -> None:
     answer = await client.batch(item(0), item(1, properties=text))

@@ -4,6 +4,7 @@ An item of a batch stands alone: it is decoded and refused by itself.
 """
 
 import codecs
+import contextlib
 import json
 import re
 import zlib
@@ -12,6 +13,7 @@ from typing import Any, cast, get_args
 import msgspec
 
 from firsthand.collect.faults import Fault
+from firsthand.consent.codes import said
 from firsthand.event import EventType
 from firsthand.personal import hint
 from firsthand.placeholders import trimmed
@@ -233,15 +235,26 @@ def _object_in(text: str, path: str) -> dict[str, Any] | list[Any] | None:
 
 
 def read_context(value: Object, path: str) -> dict[str, Any]:
-    """Its parts may be empty arrays too, and so may those of the consent."""
+    """Its parts may be empty arrays or texts too, and so may those of the consent. A consent that is but a no
+    is one to advertising; a bare yes is none to anything, as nobody knows what was asked."""
     context = read_object(value, path)
     for name in PARTS:
-        if context.get(name) == []:
-            context[name] = {}
+        if name in context:
+            context[name] = _part(context[name])
     consent = context.get("consent")
-    if isinstance(consent, dict) and [] in consent.values():
-        context["consent"] = {name: {} if part == [] else part for name, part in consent.items()}
+    if isinstance(consent, dict):
+        context["consent"] = {name: _part(part) for name, part in consent.items()}
+    elif said(consent) is False:
+        context["consent"] = {"categories": {"marketing": False}}
     return context
+
+
+def _part(value: Any) -> Any:
+    """One that can't be read stays as it is: whoever wants it says so."""
+    if isinstance(value, str) and value[:1] == "{":
+        with contextlib.suppress(Fault):
+            return read_object(value, "")
+    return {} if value == [] else value
 
 
 def _decode(decoder: msgspec.json.Decoder[Any], data: bytes, path: str) -> object:

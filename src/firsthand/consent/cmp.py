@@ -146,6 +146,8 @@ def _listed(given: Any) -> list[tuple[Any, bool | None]]:
             for name, answer in list(given.items())[:MOST_CODES]
             for code in ((name, answer) if isinstance(answer, str) else (name,))
         ]
+    if isinstance(given, str):
+        given = given.split(",", MOST_CODES)
     return [(code, None) for code in given[:MOST_CODES]] if isinstance(given, list) else []
 
 

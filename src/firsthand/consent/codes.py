@@ -20,9 +20,29 @@ MOST_CODES = 200
 LONGEST_CODE = 100
 
 _GRANTED = frozenset(
-    {"true", "1", "accept", "accepted", "granted", "grant", "allow", "allowed", "yes", "on", "enabled"}
+    {
+        *("true", "1", "accept", "accepted", "granted", "grant", "allow", "allowed", "yes", "y", "on", "enabled"),
+        *("optin", "optedin", "consented", "given"),
+    }
 )
-_REFUSED = frozenset({"false", "0", "deny", "denied", "refused", "reject", "rejected", "no", "off", "disabled"})
+_REFUSED = frozenset(
+    {
+        *("false", "0", "deny", "denied", "refused", "reject", "rejected", "no", "n", "off", "disabled", "decline"),
+        *(
+            "declined",
+            "withdrawn",
+            "revoked",
+            "objected",
+            "optout",
+            "optedout",
+            "notgranted",
+            "notallowed",
+            "disallowed",
+        ),
+    }
+)
+"""In lower case, without blanks, hyphens and underscores."""
+_BETWEEN_WORDS = str.maketrans("", "", " -_")
 _INSIDE = (
     *("categories", "purposes", "consent", "consents", "groups", "services", "preferences"),
     *("level", "accepted"),  # of Cookie Consent and of many that are home-made
@@ -173,9 +193,9 @@ def said(answer: object) -> bool | None:
     """Yes or no in any of the ways that tools write it; None for anything else."""
     if isinstance(answer, bool):
         return answer
-    if isinstance(answer, int) and answer in (0, 1):
+    if isinstance(answer, int | float) and answer in (0, 1):
         return answer == 1
     if isinstance(answer, str):
-        word = answer.strip().lower()
+        word = answer.strip().lower()[:LONGEST_CODE].translate(_BETWEEN_WORDS)
         return True if word in _GRANTED else False if word in _REFUSED else None
     return None

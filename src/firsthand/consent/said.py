@@ -8,6 +8,8 @@ from .gpp import EU, decode
 from .switches import read as read_switches
 
 ASKING = "cmpuishown"
+NO_STRING = ("null", "undefined", "none")
+"""What programs write where there is no string."""
 TCF_1 = "B"
 """What strings of version 1 begin with: its six bits in base64."""
 
@@ -45,7 +47,7 @@ def read(consent: Any) -> Said:
     if isinstance(tcf, dict):
         applies, asking = yes_or_no(tcf.get("gdprApplies")), tcf.get("eventStatus") == ASKING
         tc_string = _answered(tcf)
-    us_privacy, opted_out = _text(consent.get("usPrivacy")), ""
+    us_privacy, opted_out = _text(consent.get("usPrivacy") or consent.get("us_privacy")), ""
     if gpp := _text(consent.get("gpp")):
         sections = consent.get("gppSid")
         named = frozenset(n for n in sections if isinstance(n, int)) if isinstance(sections, list) else frozenset()
@@ -66,7 +68,8 @@ def _answered(tcf: Mapping[str, Any]) -> str:
     """The TC string of IAB Europe's `TCData`, as it is or as a server passes it on. With `cmpuishown` it is the one
     from before the visitor's answer."""
     string = _text(tcf.get("tcString")).strip()
-    return "" if tcf.get("eventStatus") == ASKING or string[:1] == TCF_1 else string
+    none = tcf.get("eventStatus") == ASKING or string[:1] == TCF_1 or string.lower() in NO_STRING
+    return "" if none else string
 
 
 def _text(value: Any) -> str:
@@ -74,11 +77,13 @@ def _text(value: Any) -> str:
 
 
 def _categories(consent: Mapping[str, Any]) -> dict[str, bool]:
+    """Their names are also found in lower case, as the canonical ones are."""
     found: dict[str, bool] = {}
     for key in ("categories", "categoryPreferences"):
         given = consent.get(key)
         for name, answer in given.items() if isinstance(given, dict) else ():
             granted = yes_or_no(answer)
             if granted is not None:
-                found[name] = granted and found.get(name, True)
+                for form in {name, name.lower()}:
+                    found[form] = granted and found.get(form, True)
     return found
