@@ -57,6 +57,14 @@ DECODED = re.compile(rb"[\w.+\-\x80-\xff]+@(?:[A-Za-z0-9\-\x80-\xff]+\.)+[A-Za-z
 WHOLE = re.compile(r"[\w.+\-]+@(?:[\w\-]+\.)+[^\W\d_]{2,}")
 
 
+SUSPECT = re.compile(
+    r"[@%&\\0-9A-P](?:(?<=[@%\\])|(?<=&)[#cC]|(?<=4)0|(?<=[0-9])[0-9 .()/+%\-ABCDEFabcdef]{5}"
+    r"|(?<=Q[A-P])|(?<=[EUk0][A-D])|(?<=[BFJNRVZdhlptx159]A))"
+)
+"""What an ASCII text has where there may be an address or a number in it: a sign or how one begins, what an `@` is in
+base64 or in hexadecimal digits, or as many digits as a number has. Most texts have none of it, and are told at once."""
+
+
 def has_email(text: str) -> bool:
     """Whether there is an address in it, with a domain that has a dot."""
     if has_sign(text) and EMAIL.search(text) is not None:
@@ -69,14 +77,20 @@ def has_phone(text: str) -> bool:
 
 
 def has_personal(text: str) -> bool:
-    return has_email(text) or has_phone(text)
+    return not _is_plain(text) and (has_email(text) or has_phone(text))
 
 
 def scrub(text: str) -> str:
     """The text without the addresses and numbers in it, nor the user and password of a URL."""
+    if _is_plain(text):
+        return text
     if "@" in text:
         text = USER_INFO.sub("", text)
     return replace_phones(replace_emails(text, _nothing), _nothing)
+
+
+def _is_plain(text: str) -> bool:
+    return text.isascii() and SUSPECT.search(text) is None
 
 
 def mask_text(text: str) -> str:

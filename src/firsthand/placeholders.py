@@ -54,7 +54,7 @@ def id_text(value: Any) -> str:
 
 def _bare(text: str) -> str:
     if text[:1].isalnum() and text[-1:].isalnum():
-        return text  # as nearly all are: there is nothing around it
+        return text  # there is nothing around it
     text = trimmed(text)
     for opening, closing in _QUOTES:
         if text.startswith(opening) and text.endswith(closing) and len(text) >= len(opening) + len(closing):
@@ -64,8 +64,8 @@ def _bare(text: str) -> str:
 
 def trimmed(text: str) -> str:
     """Without blanks at the ends, nor marks that have no width, as come along when a text is pasted."""
-    if text.isascii() and text.isalnum():
-        return text
+    if text[:1].isalnum() and text[-1:].isalnum():
+        return text  # as nearly all are
     before = None
     while text != before:
         before, text = text, text.strip().strip(_INVISIBLE)
@@ -82,12 +82,14 @@ def placeholder(text: str) -> str | None:
         return None
     if (word := _WORDS.get(text.casefold())) is not None:
         return word
+    if text[:1] in ("0", "-") and (number := _NUMBER.fullmatch(text)):
+        return number[1]
+    if text[:1].isalnum():
+        return None  # all others begin with a mark
     if _SIGNS.fullmatch(text):
         return BLANK
     if _TEMPLATE.fullmatch(text):
         return TEMPLATE
-    if number := _NUMBER.fullmatch(text):
-        return number[1]
     return _WORDS.get(text[1:-1].strip().casefold()) if _BRACKETS.get(text[0]) == text[-1] else None
 
 

@@ -57,6 +57,8 @@ class Fields(msgspec.Struct):
             for step in name.split("."):
                 value = value.get(step) if isinstance(value, dict) else None
         if isinstance(value, str):
+            if value[:1].isalnum() and value[-1:].isalnum():
+                return value  # as nearly all are: nothing to trim
             value = trimmed(value) or None
         return self.get(TWINS[name]) if value is None and name in TWINS else value
 
@@ -72,17 +74,21 @@ class Fields(msgspec.Struct):
     def text(self, name: str) -> str | None:
         """Text, or a whole number as text. An e-mail address is left out, since none may leave unhashed."""
         value = self.get(name)
-        if value is None or not (accepted := _not_text(value)):
-            return value if value is None else _as_text(value)
-        self.leave_out(name, accepted)
-        return None
+        if value is None:
+            return None
+        if accepted := _not_text(value):
+            self.leave_out(name, accepted)
+            return None
+        return value if isinstance(value, str) else str(int(value))  # some programs write all numbers as 12345.0
 
     def believed(self, name: str) -> str | None:
         """The same, for fields where a wrong value costs money: it is refused."""
         value = self.get(name)
-        if value is not None and (accepted := _not_text(value)):
+        if value is None:
+            return None
+        if accepted := _not_text(value):
             raise invalid(self.path + name, accepted)
-        return value if value is None else _as_text(value)
+        return value if isinstance(value, str) else str(int(value))
 
     def required(self, name: str, like: str = "") -> str:
         """The same, where the event can't be sent without it."""
@@ -216,11 +222,6 @@ def _not_text(value: Any) -> str | None:
         return "something other than an e-mail address" if has_email(value) else None
     whole = type(value) is int or (type(value) is float and value.is_integer() and abs(value) < 2**53)
     return None if whole and abs(value) < 2**63 else "text or a whole number"
-
-
-def _as_text(value: str | float) -> str:
-    """A whole number as text; some programs write all of them as 12345.0."""
-    return value if isinstance(value, str) else str(int(value))
 
 
 def known(fields: dict[str, Any]) -> dict[str, Any]:

@@ -39,6 +39,8 @@ HASHES_OF_NOTHING = {
 } | {"0" * 32, "0" * 64}
 NO_ADDRESS = {"noemail", "no-email", "no_email", "nomail", "noreply", "no-reply", "no_reply", "donotreply"}
 """Before the `@` of what shops write where they know no address, besides what is no id either (`guest@`, `null@`)."""
+PLAIN = re.compile(r"[\w+\-.]+@[\w\-.]+[\w\-]")
+"""An address with nothing around it, as most come."""
 # As mail programs copy one (`Ann <ann@example.com>`), as links have it, or in quotes.
 WRAPPED = re.compile(
     r"""(?:[^<>@]*<\s*)?["'\u201c\u201e]?(?:mailto:)?([^\s<>",;:@]+@[^\s<>",;:@?]+?)\.?(?:\?\S*)?["'\u201c\u201d]?\s*>?""",
@@ -49,6 +51,8 @@ WRAPPED = re.compile(
 def bare(email: str) -> str:
     """An address without what stands around it; any other text without blanks at its ends."""
     text = email.strip(BLANK)
+    if PLAIN.fullmatch(text):
+        return text
     if len(text) > LONGEST or not has_sign(text):
         return text
     found = WRAPPED.fullmatch(text if "@" in text else plain(text))

@@ -151,13 +151,14 @@ class Shopping(Fields):
         """Note what an order says that it comes to, where that is not what these prices and quantities add up to, or
         where lines were left out."""
         field = "total" if self.get("total") is not None else "revenue" if self.get("revenue") is not None else None
-        less = [note for note in self.notes.left_out if note.field[-1] == "]"]  # whole lines
+        less = self.notes.left_out and [note for note in self.notes.left_out if note.field[-1] == "]"]  # whole lines
         if field is None and not less:
             return
-        said = _number(self.get(field)) if field else None
-        if not less and (
-            said is None or abs(float(said) - sum([_float(price) * float(n) for price, n in lines])) < CENT
-        ):
+        total = self.get(field) if field else None
+        if not less and type(total) is float and abs(total - _sum(lines)) < CENT:
+            return  # as nearly all: the digits need no look
+        said = _number(total) if field else None
+        if not less and (said is None or abs(float(said) - _sum(lines)) < CENT):
             return
         exact = sum((Decimal(digits(price, n)) for price, n in lines), Decimal())
         self.notes.total = Total(field and self.path + field, said, format(exact, "f"))
@@ -172,6 +173,13 @@ def _is_below_0(price: object) -> bool:
 def _number(value: object) -> str | None:
     text = str(value)
     return text if NUMBER.fullmatch(text.removeprefix("-")) else None
+
+
+def _sum(lines: Sequence[tuple[Number, int | Decimal]]) -> float:
+    found = 0.0
+    for price, n in lines:
+        found += (price if type(price) is float else _float(price)) * float(n)
+    return found
 
 
 def _float(price: Number) -> float:

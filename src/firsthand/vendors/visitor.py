@@ -27,7 +27,7 @@ def ip_address(context: Fields) -> str | None:
     found = context.get("ip")
     if found is None:
         return None
-    if isinstance(found, str) and _is_address(found) and not parsed(found).is_unspecified:
+    if isinstance(found, str) and any(_packed(found)):
         return found  # by itself it is taken as it is: in a test, all addresses are private ones
     named = ",".join(str(one) for one in found) if isinstance(found, list) else str(found)
     for text in named.split(","):
@@ -49,16 +49,16 @@ def _scrubbed(user_agent: str) -> str:
     return scrub(user_agent).strip()
 
 
-def _is_address(text: str) -> bool:
+def _packed(text: str) -> bytes:
+    """The bytes of an address, which are all 0 where it is unspecified; none where it is no address."""
     try:
-        socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+        return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
     except (OSError, ValueError):
-        return False
-    return True
+        return b""
 
 
 def _is_public(text: str) -> bool:
-    if not _is_address(text):
+    if not _packed(text):
         return False
     address = parsed(text)
     address = getattr(address, "ipv4_mapped", None) or address

@@ -89,11 +89,11 @@ def envelope(settings: CriteoS2S, given: Input, notes: Notes) -> dict[str, Any]:
 
 def visitor_id(visitor: Fields) -> str | None:
     """The visitor's pseudonym, unless it names the person."""
-    found = visitor.get("anonymousId")
+    found: str | None = visitor.get("anonymousId")
     if found and has_personal(found):
         visitor.leave_out("anonymousId", NO_PERSON)
         return None
-    return visitor.text("anonymousId")
+    return found
 
 
 def without_ids(body: dict[str, Any], event: Event) -> dict[str, Any]:
