@@ -79,7 +79,7 @@ def test_a_clock_that_went_back(context: Make, tmp_path: Path) -> None:
         write_log(tmp_path / "data", [event(str(number))], received_ms=at)
     ((severity, title, said),) = found(events.order(context(config(criteo()))))
     assert (severity, title) == ("warning", "clock")
-    assert said == "went back 1 times in the last 5 events, by up to 61 min"
+    assert said == "went back 1 time in the last 5 events, by up to 61 min"
 
 
 def test_the_newest_of_each_source(tmp_path: Path) -> None:

@@ -64,7 +64,10 @@ def verify(
         return
     span = f"sequence {found.first:,} to {found.last:,}, {found.decisions:,} decisions"
     print(f"\N{CHECK MARK} the consent log is whole: {span}")
-    print(f"  {found.rows:,} deliveries in the ledger agree with it")
+    compared = (
+        "1 delivery in the ledger agrees" if found.rows == 1 else f"{found.rows:,} deliveries in the ledger agree"
+    )
+    print(f"  {compared} with it")
     if found.heads:
         print(f"  {found.heads:,} exported {'head agrees' if found.heads == 1 else 'heads agree'} with it")
     else:

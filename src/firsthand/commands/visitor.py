@@ -89,6 +89,7 @@ def export(
 
     from firsthand import visitors
     from firsthand.cli import fail, print_json, settings_with
+    from firsthand.terminal.console import counted
 
     who = _wanted(anonymous_id, user_id, email, source, linked_users)
     found = _look(lambda: visitors.export(settings_with(data), who))
@@ -101,7 +102,7 @@ def export(
         os.fchmod(file.fileno(), 0o600)  # also a file that was there before
         file.truncate()
         json.dump(found, file, ensure_ascii=False, indent=2)
-    print(f"{output}: {len(found['events'])} events, {len(found['deliveries'])} deliveries")
+    print(f"{output}: {counted(len(found['events']), 'event')}, {counted(len(found['deliveries']), 'delivery')}")
 
 
 def _wanted(

@@ -10,6 +10,7 @@ from firsthand.doctor.context import Context
 from firsthand.doctor.finding import Finding, Severity, error, judged, ok, warning
 from firsthand.event import Event
 from firsthand.personal import mask_text
+from firsthand.terminal.console import counted
 from firsthand.terminal.times import span
 from firsthand.times import read_time
 from firsthand.vendors import VendorError, get
@@ -31,7 +32,7 @@ def coverage(context: Context) -> Iterator[Finding]:
         takers = [integration for integration in context.integrations if integration.takes_source(source)]
         shares = {name: _share(events, has) for name, has in _carried(takers).items()}
         said = ", ".join(f"{name} {share:.0%}" for name, share in shares.items())
-        found = f"{len(events):,} events: {said}"
+        found = f"{counted(len(events), 'event')}: {said}"
         remedies = [] if len(events) < ENOUGH else list(_missing(shares, takers))
         numbers = {"source": source, "events": len(events), "shares": {name: round(s, 4) for name, s in shares.items()}}
         if remedies:
@@ -82,7 +83,7 @@ def lost(context: Context) -> Iterator[Finding]:
     """Requests with a source's write key for addresses that are none of ours: their events are lost."""
     for row in context.status["sources"] if context.status else ():
         for path, count in row["unknown_paths"].items():
-            found = f"{count:,} requests for {path}, which is no address of ours: what they brought is lost"
+            found = f"{counted(count, 'request')} for {path}, which is no address of ours: what they brought is lost"
             remedy = "point that client here as docs/collect.md#clients says, and send again what it sent"
             yield error("events.lost", row["key"], found, remedy, path=path, count=count)
 
@@ -135,7 +136,8 @@ def left_out(context: Context) -> Iterator[Finding]:
         for field, count in counts.most_common():
             if count < delivered * OFTEN:
                 break
-            found = f"{field} was left out {count:,} times in the last {delivered:,} deliveries: {why[field]}"
+            often = f"{counted(count, 'time')} in the last {counted(delivered, 'delivery')}"
+            found = f"{field} was left out {often}: {why[field]}"
             remedy = "correct it where the event is made; a trace shows what stood there"
             yield warning("events.unreadable", lane.integration, found, remedy, field=field, count=count)
 
@@ -145,11 +147,12 @@ def order(context: Context) -> Iterator[Finding]:
     steps = context.sample.steps_back
     if steps:
         farthest = span(max(steps) / 1000)
-        found = f"went back {len(steps)} times in the last {context.sample.rows:,} events, by up to {farthest}"
+        often = f"{counted(len(steps), 'time')} in the last {counted(context.sample.rows, 'event')}"
+        found = f"went back {often}, by up to {farthest}"
         remedy = "let NTP slew the clock (chrony does), and keep two machines from setting it"
         yield warning("clock.steps", "clock", found, remedy, times=len(steps), longest_ms=max(steps))
     elif context.sample.rows:
-        yield ok("clock.steps", "clock", f"never went back in the last {context.sample.rows:,} events")
+        yield ok("clock.steps", "clock", f"never went back in the last {counted(context.sample.rows, 'event')}")
 
 
 def products(context: Context) -> Iterator[Finding]:

@@ -35,8 +35,9 @@ def clean(value: Any) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """`1 event`, `2,001 events`"""
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    """`1 event`, `2,001 events`, `2 deliveries`"""
+    many = noun[:-1] + "ies" if noun.endswith("y") else noun + "s"
+    return f"{number:,} {noun if number == 1 else many}"
 
 
 def hanging(start: Text, value: str | Text, width: int) -> Text:

@@ -82,7 +82,7 @@ def _sources(sources: Sequence[Status], refusals: Status, width: int) -> Iterato
             said = ", ".join(f"{count:,} {clean(word)}" for word, count in words.items())
             yield labelled("nobody", f"{said}: ids that name nobody, left out: docs/collect.md#events", width, 2)
         for path, count in (source.get("unknown_paths") or {}).items():
-            said = f"{count:,} requests for {clean(path)}, no address of ours: docs/collect.md#clients"
+            said = f"{counted(count, 'request')} for {clean(path)}, no address of ours: docs/collect.md#clients"
             yield labelled("lost", Text(said, style="red"), width, 2)
 
 
