@@ -90,7 +90,11 @@ def scrub(text: str) -> str:
 
 
 def _is_plain(text: str) -> bool:
-    return text.isascii() and SUSPECT.search(text) is None
+    return len(text) <= _SHORT and text.isascii() and SUSPECT.search(text) is None
+
+
+_SHORT = 100
+"""Characters of a text that is looked through for them all at once: most that are longer have one by chance."""
 
 
 def mask_text(text: str) -> str:
