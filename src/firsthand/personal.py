@@ -247,7 +247,7 @@ _COUNTRY = (
     r"(?:7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]"
     r"|(?:2[1-689]|3[578]|42|5[09]|6[789]|8[0578]|9[679])\d)"
 )
-_END, _ALONE = r"(?!\w)", r"(?!\w|[.\-]\w)"
+_END, _ALONE = r"(?!\w)", r"(?!\w|[.:\-]\w)"
 _NAMES = "telephone|telefon|tel|phone|mobile|mobil|msisdn|handy|cell|fax|whatsapp|sms|callto"
 _NAME = rf"(?:(?<![a-z])(?:{_NAMES})|(?-i:Phone|Mobile|Tel(?![a-z])))(?:[_\-]?(?:number|num|nummer|no|nr))?\]?"
 RUN = re.compile(r"\d[\d \u00a0\u2009\u202f.()/+%\-\u2010-\u2015ABCDEFabcdef]{5,}")
