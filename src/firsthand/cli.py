@@ -22,9 +22,10 @@ from firsthand.commands import (
     visitor,
 )
 from firsthand.commands import plan as configuration
+from firsthand.commands.shared import FAILED, fail, print_json, settings_with
 
 if TYPE_CHECKING:
-    from firsthand.settings import Settings
+    pass
 
 app = typer.Typer(
     name="firsthand",
@@ -36,7 +37,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-FAILED, USAGE = 1, 2
 # By name, so that `firsthand --help` need not load all that may raise them.
 KNOWN = frozenset({"ConfigError", "VendorError", "StateError", "BusyError", "DataInUse", "Unusable"})
 DAMAGE = frozenset({"NotADBError", "CorruptError"})
@@ -63,20 +63,6 @@ def main() -> None:
         if not kinds & KNOWN:
             raise
         fail(str(error))
-
-
-def fail(message: str) -> None:
-    print(f"firsthand: {message}", file=sys.stderr)
-    raise SystemExit(FAILED)
-
-
-def settings_with(data: Path | None) -> "Settings":
-    import msgspec
-
-    from firsthand.settings import Settings
-
-    settings = Settings.from_env()
-    return msgspec.structs.replace(settings, data=data) if data else settings
 
 
 def _version(wanted: bool) -> None:
@@ -250,10 +236,6 @@ def print_replay(found: dict[str, Any]) -> None:
         print(f"  {count:>8}  {what}")
     if found["gone"]:
         print(f"  {found['gone']:>8}  cannot: the event is kept nowhere any more")
-
-
-def print_json(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False, indent=2))
 
 
 app.command(epilog="Example: firsthand plan firsthand.yaml --exit-code")(configuration.plan)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from firsthand.commands.shared import FAILED, fail, print_json
+
 if TYPE_CHECKING:
     from rich.text import Text
 
     from firsthand.cases import Difference
     from firsthand.config import Config
 
-FAILED = 1
 UNCONFIGURED = "it is about an integration of a configuration: name the file that has it with --config"
 SAME = 2
 """Cases that can't be run for one and the same reason; more of them are told together."""
@@ -42,7 +43,6 @@ def check(
 
     from firsthand import logging
     from firsthand.cases import find
-    from firsthand.cli import fail, print_json
 
     logging.set_up()
     files = find(paths)
@@ -103,7 +103,6 @@ def _masked(difference: "Difference") -> "Difference":
 
 def _load(path: Path) -> "Config":
     """The configuration, also where its secrets are not at hand: in CI nobody needs them."""
-    from firsthand.cli import fail
     from firsthand.config import ConfigError, load
 
     env = Environment(os.environ)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from firsthand.commands.shared import FAILED, fail, print_json, settings_with
+
 if TYPE_CHECKING:
     from firsthand.ledger.consent_proof import ConsentReader, Place
 
@@ -16,7 +18,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-FAILED = 1
 DataOption = Annotated[
     Path | None, typer.Option("--data", help="The data folder. [default: FIRSTHAND_DATA or ./firsthand-data]")
 ]
@@ -31,7 +32,6 @@ def verify(
 
     And that the ledger agrees with it. Exit code 1 when something was changed.
     """
-    from firsthand.cli import print_json
     from firsthand.ledger import consent_verify
     from firsthand.ledger.consent_proof import Broken
 
@@ -91,7 +91,6 @@ def export(
 
     With all that is needed to check it elsewhere.
     """
-    from firsthand.cli import fail
     from firsthand.ledger.consent_proof import Broken, lines
 
     if visitor is not None and message_id is not None:
@@ -114,7 +113,6 @@ def export(
 
 
 def _open(data: Path | None) -> "ConsentReader":
-    from firsthand.cli import fail, settings_with
     from firsthand.ledger.consent_proof import ConsentReader, NoConsentLog
 
     try:
@@ -128,7 +126,6 @@ def _kept_since_ms(data: Path | None) -> int | None:
     """What was decided since must still be there. A head may be exported up to a day after what it stands for."""
     import time
 
-    from firsthand.cli import settings_with
     from firsthand.state.database import StateError
     from firsthand.state.store import State
 
@@ -151,7 +148,6 @@ def _time(option: str, text: str | None) -> int | None:
 
 
 def _known_integration(reader: "ConsentReader", integration: str | None) -> None:
-    from firsthand.cli import fail
 
     known = reader.integrations()
     if integration is not None and integration not in known:
@@ -162,7 +158,6 @@ def _places(
     reader: "ConsentReader", data: Path | None, visitor: str | None, message_id: str | None
 ) -> "set[Place] | None":
     """The deliveries that are asked for, or None for all."""
-    from firsthand.cli import fail
 
     if visitor is None and message_id is None:
         return None
@@ -180,7 +175,6 @@ def _places(
 
 
 def _log(data: Path | None) -> tuple[Any, list[str]]:
-    from firsthand.cli import settings_with
     from firsthand.eventlog.sqlite_reader import SqliteLogReader
 
     log = SqliteLogReader(settings_with(data).data)

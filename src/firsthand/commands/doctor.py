@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-FAILED = 1
+from firsthand.commands.shared import FAILED, print_json, settings_with
+
 DEFAULT = Path("firsthand.yaml")
 
 
@@ -33,7 +34,6 @@ def doctor(
     """
     import msgspec
 
-    from firsthand.cli import print_json, settings_with
     from firsthand.doctor import Context, examine
 
     if config is None and DEFAULT.exists():

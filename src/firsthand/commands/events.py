@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from firsthand.commands.shared import print_json, settings_with
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -45,7 +47,6 @@ def events(
 
     With the message ids that `trace` takes.
     """
-    from firsthand.cli import print_json, settings_with
     from firsthand.listing import Wanted
     from firsthand.listing import events as find
     from firsthand.reasons import DEAD, FILTERED, HELD

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from firsthand.commands.shared import FAILED
+
 if TYPE_CHECKING:
     from firsthand.importing.run import Run, Summary
 
-FAILED = 1
 EPILOG = "Example: firsthand import orders.csv --source web-shop --event 'Order Completed' --map mapping.yaml"
 
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from firsthand.commands.shared import fail
+
 DEFAULT = Path("firsthand.yaml")
 KEY_BYTES = 24
 
@@ -16,7 +18,6 @@ def init(file: Annotated[Path, typer.Argument(help="The file to write.")] = DEFA
 
     With a write key of its own. It sends to the vendors' emulators until it says otherwise.
     """
-    from firsthand.cli import fail
     from firsthand.config import example
     from firsthand.terminal.console import own_command
 

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from firsthand.commands.shared import fail, print_json, settings_with
+
 WAIT_SECONDS = 10.0
 
 app = typer.Typer(name="integrations", help="What is done with integrations while they run.", no_args_is_help=True)
@@ -24,9 +26,11 @@ def resume(
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs.")] = False,
 ) -> None:
-    """Send to an integration again, at once, that has stopped: its vendor refused the credentials, is in trouble, or
-    asked for a rest. What waits goes out; where the vendor still says no, it stops again."""
-    from firsthand.cli import fail, print_json, settings_with
+    """Send again at once to an integration that has stopped.
+
+    Its vendor refused the credentials, is in trouble, or asked for a rest. What waits goes out; where the vendor still
+    says no, it stops again.
+    """
     from firsthand.locks import holders
     from firsthand.state.store import State
     from firsthand.supervise import ROLES

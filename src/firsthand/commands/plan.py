@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from firsthand.commands.shared import FAILED, fail, print_json, settings_with
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -21,7 +23,6 @@ DataOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
-FAILED = 1
 MARKS = {"added": ("+", "green"), "changed": ("~", "yellow"), "removed": ("-", "red")}
 TO_DO = {"added": "to add", "changed": "to change", "removed": "to remove"}
 DRIFTED = "⚠ drift"
@@ -37,7 +38,6 @@ def plan(
 
     And what was changed by other means since the last one.
     """
-    from firsthand.cli import print_json, settings_with
     from firsthand.config import load
     from firsthand.state.environments import FILE
     from firsthand.state.store import State
@@ -66,7 +66,6 @@ def apply(
 
     One that runs takes it over within a second or two.
     """
-    from firsthand.cli import fail, print_json, settings_with
     from firsthand.config import load
     from firsthand.state.store import State
 
@@ -91,7 +90,6 @@ def apply(
 
 def export(data: DataOption = None) -> None:
     """Print the configuration as a file, without its secrets."""
-    from firsthand.cli import settings_with
     from firsthand.config.export import export as write
     from firsthand.state.store import State
 

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from firsthand.commands.shared import fail, print_json, settings_with
+
 if TYPE_CHECKING:
     from rich.text import Text
 
@@ -27,7 +29,6 @@ def replays(
     """List replays, those that wait and run last; or cancel one."""
     import msgspec
 
-    from firsthand.cli import fail, print_json, settings_with
     from firsthand.state.store import State
     from firsthand.terminal.console import stdout
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from firsthand.commands.shared import fail, settings_with
+
 if TYPE_CHECKING:
     from firsthand.settings import Settings
     from firsthand.state.store import State
@@ -30,7 +32,6 @@ def serve(
 ) -> None:
     """Run the gateway."""
     from firsthand import logging, supervise
-    from firsthand.cli import settings_with
     from firsthand.state.store import State
 
     chosen = [role.strip() for role in roles.split(",") if role.strip()]
@@ -58,7 +59,6 @@ def serve(
 
 
 def _apply(state: "State", config: Path | None) -> None:
-    from firsthand.cli import fail
     from firsthand.commands.plan import warnings
     from firsthand.config import load
 

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-FAILED = 1
+from firsthand.commands.shared import FAILED, print_json, settings_with
+
 WATCH_SECONDS = 2.0
 
 
@@ -29,7 +30,6 @@ def status(
     """
     import asyncio
 
-    from firsthand.cli import print_json, settings_with
     from firsthand.status import status as read
     from firsthand.terminal.console import stdout
     from firsthand.terminal.status import show

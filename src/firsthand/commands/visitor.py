@@ -7,7 +7,8 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-FAILED = 1
+from firsthand.commands.shared import FAILED, fail, print_json, settings_with
+
 NAMED = {"a": "the anonymous id", "u": "the user id", "e": "the address"}
 T = TypeVar("T")
 
@@ -45,7 +46,6 @@ def erase(
     What waits is not sent, no replay brings it back, and what arrives late is erased too. The gateway may run.
     """
     from firsthand import visitors
-    from firsthand.cli import fail, print_json, settings_with
 
     settings, who = settings_with(data), _wanted(anonymous_id, user_id, email, source, linked_users)
     held = _look(lambda: visitors.look(settings, who))
@@ -88,7 +88,6 @@ def export(
     import os
 
     from firsthand import visitors
-    from firsthand.cli import fail, print_json, settings_with
     from firsthand.terminal.console import counted
 
     who = _wanted(anonymous_id, user_id, email, source, linked_users)
